@@ -1,0 +1,1 @@
+"""The audio engine: ring, capture, pipeline, smoothing, recognizer."""

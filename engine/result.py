@@ -1,0 +1,96 @@
+"""What the pipeline publishes each hop."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One member of the cast and its share of the smoothed posterior.
+
+    Attributes
+    ----------
+    character, actor : str
+        Names, as the cast has them.
+    share : float
+        0 to 1; the shares of all characters and of the background class add up to 1.
+    """
+
+    character: str
+    actor: str
+    share: float
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """What went wrong so far, counted from the start of the stream; all zero on a healthy one.
+
+    Attributes
+    ----------
+    dropped_samples : int
+        Sample frames the ring had no room for.
+    overflows : int
+        Blocks for which the host reported an input overflow of its own.
+    skipped_hops : int
+        Hops jumped over to catch up with the newest sound.
+    missed_results : int
+        Results that a slow reader of the iterator did not take in time.
+    bad_samples : int
+        Samples that were NaN or infinite and were read as zero.
+    filled_ms : int
+        Milliseconds for which no sound arrived and which were read as silence.
+    """
+
+    dropped_samples: int = 0
+    overflows: int = 0
+    skipped_hops: int = 0
+    missed_results: int = 0
+    bad_samples: int = 0
+    filled_ms: int = 0
+
+
+class Result(msgspec.Struct, frozen=True):
+    """Who is speaking, as known at one hop.
+
+    Attributes
+    ----------
+    time : float
+        Seconds from the start of the stream to the end of the newest sound heard.
+    speech : bool
+        The speech gate is open.
+    character, actor : str or None
+        The name shown; None where nobody of the cast is heard to speak.
+    confidence : float
+        Share of the smoothed posterior that the shown character holds, 0 where none is shown.
+    top : tuple of Candidate
+        The likeliest characters, best first. Empty while the gate is closed.
+    level_db : float
+        RMS level of the hop in dB of full scale, -120 at the least.
+    counters : Counters
+        What went wrong so far.
+    """
+
+    time: float
+    speech: bool
+    character: str | None
+    actor: str | None
+    confidence: float
+    top: tuple[Candidate, ...]
+    level_db: float
+    counters: Counters = Counters()
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A stretch of time for which one name was shown.
+
+    Attributes
+    ----------
+    start, end : float
+        Seconds from the start of the stream.
+    character, actor : str
+        The name shown.
+    """
+
+    start: float
+    end: float
+    character: str
+    actor: str

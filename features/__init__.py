@@ -1,0 +1,1 @@
+"""Features of sound: framing, mel spectrogram, MFCC, patches."""

@@ -1,0 +1,1 @@
+"""Networks, their runner, and the cast file."""

@@ -1,0 +1,1 @@
+"""What ships: the starter cast, the demo sound and its truth."""

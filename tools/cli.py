@@ -1,0 +1,5 @@
+"""The ``kikiwake`` command."""
+
+
+def main() -> None:
+    """Run the command line."""

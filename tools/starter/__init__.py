@@ -1,0 +1,1 @@
+"""How the starter cast and the demo sound are made, from nothing."""
