@@ -1,6 +1,8 @@
-"""What the pipeline publishes each hop."""
+"""What is published each hop, and the turns that results add up to."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
@@ -30,8 +32,6 @@ class Counters(msgspec.Struct, frozen=True):
         Sample frames the ring had no room for.
     overflows : int
         Blocks for which the host reported an input overflow of its own.
-    skipped_hops : int
-        Hops jumped over to catch up with the newest sound.
     missed_results : int
         Results that a slow reader of the iterator did not take in time.
     bad_samples : int
@@ -42,7 +42,6 @@ class Counters(msgspec.Struct, frozen=True):
 
     dropped_samples: int = 0
     overflows: int = 0
-    skipped_hops: int = 0
     missed_results: int = 0
     bad_samples: int = 0
     filled_ms: int = 0
@@ -94,3 +93,47 @@ class Turn(msgspec.Struct, frozen=True):
     end: float
     character: str
     actor: str
+
+
+class TurnTracker:
+    """Adds up results to turns, as they come.
+
+    Attributes
+    ----------
+    turns : list of Turn
+        Oldest first; the last one grows while its name is shown.
+    """
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self._shown: str | None = None
+
+    def add(self, result: Result) -> None:
+        """Take the next result.
+
+        A name holds from the result that shows it until the one that does not.
+        """
+        if self._shown is not None:
+            self.turns[-1] = msgspec.structs.replace(self.turns[-1], end=result.time)
+        if result.character != self._shown and result.character is not None:
+            assert result.actor is not None
+            self.turns.append(Turn(result.time, result.time, result.character, result.actor))
+        self._shown = result.character
+
+
+def turns(results: Iterable[Result]) -> list[Turn]:
+    """Add up results to turns: who was shown, from when to when.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        Of one stream, in order.
+
+    Returns
+    -------
+    list of Turn
+    """
+    tracker = TurnTracker()
+    for result in results:
+        tracker.add(result)
+    return tracker.turns

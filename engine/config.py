@@ -1,0 +1,253 @@
+"""Settings of the user: the config file, its defaults and its checks.
+
+The structs below are the one place where a setting is named, bounded, described and given its
+default; the commented default file, the checks and the command line's help come from them.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import ConfigError
+
+FILE_NAME = "config.toml"
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class GateSettings(_Section):
+    """When sound counts as speech."""
+
+    aggressiveness: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3,
+            description="How strict the WebRTC voice detector is: 0 lets most sound pass as "
+            "speech, 3 the least.",
+        ),
+    ] = 2
+    onset_ms: Annotated[
+        float,
+        Meta(
+            ge=20,
+            le=1000,
+            description="Speech must be heard for this long, in milliseconds, before the gate "
+            "opens. Longer: fewer false starts, later names.",
+        ),
+    ] = 60.0
+    hangover_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2000,
+            description="The gate stays open for this long, in milliseconds, after speech was "
+            "last heard. Longer: fewer gaps within a sentence, names stay longer after its end.",
+        ),
+    ] = 200.0
+
+
+class SmoothingSettings(_Section):
+    """How single guesses become a steady name."""
+
+    time_constant_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Time constant, in milliseconds of speech, of the exponential smoothing. "
+            "Longer: steadier names, later changes. 0 takes every guess as it comes.",
+        ),
+    ] = 150.0
+    switching_margin: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="A name changes only when the new one leads by this share of the "
+            "smoothed posterior, 0 to 1.",
+        ),
+    ] = 0.1
+    showing_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="A name is shown only when it holds at least this share of the smoothed "
+            "posterior, 0 to 1.",
+        ),
+    ] = 0.5
+
+
+class Settings(_Section):
+    """All settings of the recognizer."""
+
+    input: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="What to listen to: loopback (what the computer plays), default (the "
+            "default microphone), or a device by number or name; see `kikiwake devices`.",
+        ),
+    ] = "loopback"
+    cast: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Whom to tell apart: starter (the cast that ships), or the path of a "
+            "cast file.",
+        ),
+    ] = "starter"
+    hop_ms: Annotated[
+        float,
+        Meta(
+            ge=10,
+            le=500,
+            description="Time between two results, in milliseconds; rounded to whole frames of "
+            "the cast's features (11.6 ms for the starter cast).",
+        ),
+    ] = 100.0
+    gate: GateSettings = GateSettings()
+    smoothing: SmoothingSettings = SmoothingSettings()
+
+
+def config_path() -> Path:
+    """Where the config file is read from: ``KIKIWAKE_CONFIG``, or the user's config folder."""
+    named = os.environ.get("KIKIWAKE_CONFIG")
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("kikiwake", appauthor=False)) / FILE_NAME
+
+
+def load_settings(
+    path: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Config file, which must exist. Without it the user's own is read where there is one.
+    overrides : mapping of str to object, optional
+        Values that win over the file, by dotted key such as ``gate.hangover_ms``.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, has a key that is not known, or a value that is not allowed.
+    """
+    if path is None:
+        path = config_path()
+        tree = _read(path) if path.exists() else {}
+    else:
+        tree = _read(path)
+    settings = _convert(tree, f"config {path}")
+    if not overrides:
+        return settings
+    tree = msgspec.to_builtins(settings)
+    for key, value in overrides.items():
+        *parents, leaf = key.split(".")
+        table = tree
+        for parent in parents:
+            table = table[parent]
+        table[leaf] = value
+    return _convert(tree, "option")
+
+
+def default_toml() -> str:
+    """Text of the default config file, with a comment on every key."""
+    lines = [
+        "# Settings of Kikiwake. Every line may be left out; what stands here is the default.",
+        "# `kikiwake config --check FILE` checks a file.",
+    ]
+    table = ""
+    for key, default, meta in setting_fields():
+        head, _, leaf = key.rpartition(".")
+        if head != table:
+            lines += ["", f"[{head}]"]
+            table = head
+        lines += ["", *_comment(meta)]
+        lines.append(f"{leaf} = {msgspec.json.encode(default).decode()}")
+    return "\n".join(lines) + "\n"
+
+
+def setting_fields() -> Iterator[tuple[str, object, Meta]]:
+    """Every setting as its dotted key, default, and meta (description and bounds)."""
+    yield from _fields(Settings, "")
+
+
+def _fields(section: type[_Section], prefix: str) -> Iterator[tuple[str, object, Meta]]:
+    for field in msgspec.structs.fields(section):
+        if isinstance(field.default, _Section):
+            yield from _fields(type(field.default), f"{prefix}{field.name}.")
+        else:
+            (meta,) = field.type.__metadata__
+            yield prefix + field.name, field.default, meta
+
+
+def _comment(meta: Meta, width: int = 96) -> list[str]:
+    import textwrap
+
+    text = meta.description or ""
+    if meta.ge is not None:
+        text += f" Allowed: {meta.ge} to {meta.le}."
+    return [f"# {line}" for line in textwrap.wrap(text, width)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"config {path}: no such file; `kikiwake config --write` makes the default one"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"config {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"config {path}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"config {path}: is not TOML: {error}") from None
+
+
+def _convert(tree: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(str(error), tree)}") from None
+
+
+def _explain(message: str, tree: Mapping[str, Any]) -> str:
+    """Say it with the key first: "gate.aggressiveness = 7: expected int <= 3"."""
+    what, _, place = message.partition(" - at `$")
+    table = place.rstrip("`").lstrip(".")
+    if "unknown field" in what:
+        field = what.split("`")[1]
+        known = [key for key, _, _ in setting_fields()]
+        import difflib
+
+        name = f"{table}.{field}" if table else field
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+        return f"{name}: unknown key; {hint}"
+    value: object = tree
+    for part in table.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    what = what[:1].lower() + what[1:].replace("`", "")
+    limits = next((meta for key, _, meta in setting_fields() if key == table), None)
+    allowed = f"; allowed: {limits.ge} to {limits.le}" if limits and limits.ge is not None else ""
+    return f"{table} = {value!r}: {what}{allowed}"

@@ -1,0 +1,226 @@
+"""From sound to results: no threads, no clock, no devices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from ..features.mfcc import PatchStream
+from ..models.cast import Cast
+from ..models.runner import CastRunner
+from ..vad.gate import SpeechGate
+from ..vad.webrtc import WebRtcVad
+from .config import Settings
+from .result import Candidate, Result
+from .smoothing import PosteriorSmoother
+
+TOP = 8
+SILENCE_DB = -120.0
+
+
+class Pipeline:
+    """Recognizes a stream of sound, one result each hop.
+
+    Deterministic: the same samples give the same results, to the bit, whatever the sizes of the
+    blocks they come in.
+
+    Parameters
+    ----------
+    cast : Cast
+        Whom to tell apart.
+    settings : Settings
+        Gate, smoothing and hop.
+    sample_rate : int > 0
+        Of the sound, in Hz.
+    channels : int > 0
+        Of the sound; they are averaged.
+
+    Attributes
+    ----------
+    hop_s : float
+        Time between two results, in seconds: `Settings.hop_ms` rounded to whole frames, so that
+        neighbouring patches share their rows.
+
+    Raises
+    ------
+    ValueError
+        If the rate or the number of channels is not positive.
+    CastError
+        If the network does not fit the cast.
+
+    Notes
+    -----
+    A result speaks for sound up to its ``time``. It is published when the resamplers have let
+    that sound through, which is up to 40 ms of sound later at 44.1 and 48 kHz.
+    One thread at a time.
+    """
+
+    def __init__(self, cast: Cast, settings: Settings, *, sample_rate: int, channels: int) -> None:
+        if sample_rate <= 0:
+            raise ValueError(f"sample_rate={sample_rate} must be positive")
+        if channels <= 0:
+            raise ValueError(f"channels={channels} must be positive")
+        card = cast.card
+        features = card.features
+        self.cast = cast
+        self._channels = channels
+        self._rate = features.sample_rate
+        hop_frames = max(1, round(settings.hop_ms / 1e3 * self._rate / features.hop_length))
+        self._hop = np.zeros(hop_frames * features.hop_length, np.float32)
+        self.hop_s = len(self._hop) / self._rate
+        self._patch_s = features.patch_samples / self._rate
+        self._resampler = _Resampler(sample_rate, self._rate, "HQ")
+        self._runner = CastRunner(cast)
+        self._patches = PatchStream(features, hop_frames)
+        vad = WebRtcVad(settings.gate.aggressiveness)
+        self._gate = SpeechGate(
+            vad, onset_ms=settings.gate.onset_ms, hangover_ms=settings.gate.hangover_ms
+        )
+        # Low quality filters 96 dB all the same, and lags by half: the detector looks at 4 kHz.
+        self._vad_resampler = _Resampler(self._rate, vad.sample_rate, "LQ")
+        self._smoother = PosteriorSmoother(
+            len(card.characters), card.n_classes, settings.smoothing
+        )
+        self._filled = 0
+        self._hops = 0
+        self.bad_samples = 0
+
+    @property
+    def time_s(self) -> float:
+        """Stream time of the newest result, in seconds."""
+        return self._hops * self.hop_s
+
+    def reset(self) -> None:
+        """Start a new stream, as just built."""
+        self._resampler.reset()
+        self._vad_resampler.reset()
+        self._patches.reset()
+        self._gate.reset()
+        self._smoother.reset()
+        self._filled = 0
+        self._hops = 0
+        self.bad_samples = 0
+
+    def process(self, block: NDArray[np.float32]) -> list[Result]:
+        """Take a block of any length.
+
+        Parameters
+        ----------
+        block : ndarray of float32, shape (n,) or (n, channels)
+            Samples, full scale 1.0. NaN and infinity are read as 0 and counted in
+            `bad_samples`. Not changed, not kept.
+
+        Returns
+        -------
+        list of Result
+            The hops that this block completed; `Result.counters` is left to the caller.
+
+        Raises
+        ------
+        ValueError
+            If the block's shape does not fit.
+        """
+        return list(self._push(self._resampler.push(self._mono(block))))
+
+    def finish(self) -> list[Result]:
+        """End the stream: what is still on its way through the resampler, whole hops of it."""
+        return list(self._push(self._resampler.finish()))
+
+    def _mono(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        if block.ndim == 1 and self._channels == 1:
+            block = block[:, None]
+        if block.ndim != 2 or block.shape[1] != self._channels:
+            raise ValueError(
+                f"block has shape {block.shape}, need (n, {self._channels})"
+                + (" or (n,)" if self._channels == 1 else "")
+            )
+        good = np.isfinite(block)
+        if not good.all():
+            self.bad_samples += int(good.size - np.count_nonzero(good))
+            block = np.where(good, block, np.float32(0))
+        if self._channels == 1:
+            return block[:, 0].astype(np.float32, copy=False)
+        # One column after the other: the mean of a row must not depend on the block's length.
+        mono = block[:, 0].astype(np.float32)
+        for channel in range(1, self._channels):
+            mono += block[:, channel]
+        mono *= np.float32(1.0 / self._channels)
+        return mono
+
+    def _push(self, samples: NDArray[np.float32]) -> Iterator[Result]:
+        # All that follows sees whole hops only, which is why it cannot depend on the blocks.
+        taken = 0
+        while taken < len(samples):
+            n = min(len(samples) - taken, len(self._hop) - self._filled)
+            self._hop[self._filled : self._filled + n] = samples[taken : taken + n]
+            self._filled += n
+            taken += n
+            if self._filled == len(self._hop):
+                self._filled = 0
+                yield self._process_hop()
+
+    def _process_hop(self) -> Result:
+        self._hops += 1
+        hop_ms = self.hop_s * 1e3
+        self._gate.process(self._vad_resampler.push(self._hop))
+        patch = self._patches.process_hop(self._hop)
+        speech = self._gate.open
+        if speech:
+            self._smoother.update(
+                self._runner.posterior(patch),
+                elapsed_ms=hop_ms,
+                weight=self._gate.speech_share(self._patch_s),
+            )
+        else:
+            self._smoother.silence(hop_ms)
+        return self._result(speech)
+
+    def _result(self, speech: bool) -> Result:
+        characters = self.cast.card.characters
+        shares = self._smoother.shares
+        top: tuple[Candidate, ...] = ()
+        if speech:
+            order = np.argsort(-shares[: len(characters)], kind="stable")[:TOP]
+            top = tuple(
+                Candidate(characters[i].name, characters[i].actor, round(float(shares[i]), 4))
+                for i in order
+            )
+        shown = self._smoother.shown
+        power = float(np.dot(self._hop, self._hop)) / len(self._hop)
+        return Result(
+            time=round(self.time_s, 6),
+            speech=speech,
+            character=None if shown is None else characters[shown].name,
+            actor=None if shown is None else characters[shown].actor,
+            confidence=0.0 if shown is None else round(float(shares[shown]), 4),
+            top=top,
+            level_db=round(10 * math.log10(power), 1) if power > 1e-12 else SILENCE_DB,
+        )
+
+
+class _Resampler:
+    """A soxr stream that is nothing where the rates are equal."""
+
+    def __init__(self, source_rate: int, target_rate: int, quality: str) -> None:
+        self._stream = (
+            None
+            if source_rate == target_rate
+            else soxr.ResampleStream(source_rate, target_rate, 1, "float32", quality)
+        )
+
+    def push(self, samples: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
+        if self._stream is None:
+            return samples
+        resampled: NDArray[np.float32] = self._stream.resample_chunk(samples, last)
+        return resampled
+
+    def finish(self) -> NDArray[np.float32]:
+        return self.push(np.empty(0, np.float32), last=True)
+
+    def reset(self) -> None:
+        if self._stream is not None:
+            self._stream.clear()

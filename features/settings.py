@@ -1,0 +1,106 @@
+"""The settings of a feature: what a patch of MFCCs is made of, stored with the network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a patch of MFCCs is made of.
+
+    Part of the cast file: a network only understands patches made with the settings that it was
+    trained with. Hashable, and equal where all fields are.
+
+    Attributes
+    ----------
+    sample_rate : int > 0
+        Sampling rate of the signal in Hz.
+    n_fft : int > 0, even
+        Length of an analysis frame in samples.
+    hop_length : int in [1, n_fft]
+        Distance of neighbouring frames in samples.
+    n_mels : int > 0
+        Mel bands.
+    n_mfcc : int in [1, n_mels]
+        Coefficients kept.
+    fmin, fmax : float
+        Lower edge of the lowest band and upper edge of the highest one, in Hz;
+        ``0 <= fmin < fmax <= sample_rate / 2``. `fmax` None is half the sampling rate.
+    pad_mode : {"reflect", "constant"}
+        What stands before the first and after the last sample of a patch: its mirror image
+        (librosa until 0.8, the 2018 data) or zeros (librosa since 0.9).
+    top_db : float > 0
+        Levels more than this below the loudest of the patch are raised to it, in dB.
+    patch_samples : int > n_fft / 2
+        Length of a patch in samples.
+
+    Raises
+    ------
+    ValueError
+        A value out of range; the text names the argument, its value and what it needs.
+        (From JSON, msgspec turns it into its own ``ValidationError``, a `ValueError` too.)
+
+    Examples
+    --------
+    >>> FeatureSettings().patch_frames
+    44
+    >>> FeatureSettings(hop_length=0)
+    Traceback (most recent call last):
+    ...
+    ValueError: hop_length=0 must be in [1, n_fft=2048]
+    """
+
+    sample_rate: int = 44100
+    n_fft: int = 2048
+    hop_length: int = 512
+    n_mels: int = 128
+    n_mfcc: int = 44
+    fmin: float = 0.0
+    fmax: float | None = None
+    pad_mode: Literal["reflect", "constant"] = "reflect"
+    top_db: float = 80.0
+    patch_samples: int = 22050
+
+    def __post_init__(self) -> None:
+        # Every range is asked for positively, so that NaN fails too.
+        nyquist = self.sample_rate / 2
+        checks = (
+            ("sample_rate", self.sample_rate > 0, "be positive"),
+            ("n_fft", self.n_fft > 0 and self.n_fft % 2 == 0, "be positive and even"),
+            ("hop_length", 1 <= self.hop_length <= self.n_fft, f"be in [1, n_fft={self.n_fft}]"),
+            ("n_mels", self.n_mels > 0, "be positive"),
+            ("n_mfcc", 1 <= self.n_mfcc <= self.n_mels, f"be in [1, n_mels={self.n_mels}]"),
+            ("fmin", 0 <= self.fmin < self.top_hz, f"be in [0, fmax={self.top_hz:g})"),
+            ("fmax", self.top_hz <= nyquist, f"be at most sample_rate / 2 = {nyquist:g}"),
+            ("pad_mode", self.pad_mode in ("reflect", "constant"), "be 'reflect' or 'constant'"),
+            ("top_db", 0 < self.top_db < float("inf"), "be positive and finite"),
+            (
+                "patch_samples",
+                self.patch_samples > self.n_fft // 2,
+                f"be more than n_fft / 2 = {self.n_fft // 2}",
+            ),
+        )
+        for name, holds, need in checks:
+            if not holds:
+                raise ValueError(f"{name}={getattr(self, name)!r} must {need}")
+
+    @property
+    def top_hz(self) -> float:
+        """Upper edge of the highest band in Hz: `fmax`, or half the sampling rate."""
+        return self.sample_rate / 2 if self.fmax is None else self.fmax
+
+    @property
+    def patch_frames(self) -> int:
+        """Frames in a patch."""
+        return 1 + self.patch_samples // self.hop_length
+
+    @property
+    def patch_s(self) -> float:
+        """Length of a patch in seconds."""
+        return self.patch_samples / self.sample_rate
+
+
+ORIGIN = FeatureSettings()
+"""The preset of tail-island/devil-ear: 44 coefficients in 44 frames of half a second."""

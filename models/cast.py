@@ -1,0 +1,270 @@
+"""The cast file: everything that is a property of a model, once, in one file.
+
+A cast is a ZIP archive, stored or deflated, with these members:
+
+``cast.json``
+    Labels, feature settings, normalisation, calibration, origin: a `CastCard`.
+``network.tflite``
+    The network: int8 or float32, one patch in, one row of logits out.
+``portraits/...``
+    Pictures, as named by the characters; may be none.
+
+Nothing in it is executed on reading: there is no pickle and no custom op.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import CastError
+from ..features.settings import FeatureSettings
+
+FORMAT = "kikiwake-cast"
+VERSION = 1
+CARD_NAME = "cast.json"
+NETWORK_NAME = "network.tflite"
+STARTER = "starter"
+MAX_MEMBER_BYTES = 256 * 2**20  # a ZIP bomb must not fill the memory
+
+
+class Character(msgspec.Struct, frozen=True):
+    """One class of the network.
+
+    Attributes
+    ----------
+    name : str
+        The character, as shown.
+    actor : str
+        The voice actor, as shown. Characters of one actor have the same text here.
+    portrait : str or None
+        Name of the picture's member in the archive.
+    """
+
+    name: str
+    actor: str
+    portrait: str | None = None
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """What turns logits into probabilities that mean what they say.
+
+    Attributes
+    ----------
+    temperature : float > 0
+        Logits are divided by it before the softmax [1]_.
+
+    References
+    ----------
+    .. [1] Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    """
+
+    temperature: float = 1.0
+
+
+class CastCard(msgspec.Struct, frozen=True):
+    """The text part of a cast.
+
+    Attributes
+    ----------
+    format, version
+        What this file is; a reader refuses what it does not know.
+    name : str
+        Name of the cast.
+    characters : tuple of Character
+        In the order of the network's outputs.
+    background : bool
+        The network has one more output, the last: music, noise and effects without speech.
+    features : FeatureSettings
+        How a patch is made from sound.
+    mean, std : tuple of float
+        Of each MFCC coefficient over the training patches; the network sees
+        ``(mfcc - mean) / std``.
+    calibration : Calibration
+        See there.
+    network_sha256 : str
+        Of ``network.tflite``, in hexadecimal.
+    trained_on : str
+        What the network has learnt from, for people.
+    licence : str
+        Under which the cast may be passed on.
+    """
+
+    format: Literal["kikiwake-cast"]
+    version: int
+    name: str
+    characters: tuple[Character, ...]
+    background: bool
+    features: FeatureSettings
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    calibration: Calibration
+    network_sha256: str
+    trained_on: str
+    licence: str
+
+    @property
+    def n_classes(self) -> int:
+        """Outputs of the network."""
+        return len(self.characters) + self.background
+
+
+class _Header(msgspec.Struct):
+    format: str = ""
+    version: int = 0
+
+
+class Cast(msgspec.Struct, frozen=True):
+    """A cast in memory.
+
+    Attributes
+    ----------
+    card : CastCard
+        Labels and settings.
+    network : bytes
+        The ``.tflite`` model.
+    portraits : dict of str to bytes
+        Pictures by member name.
+    """
+
+    card: CastCard
+    network: bytes
+    portraits: dict[str, bytes] = {}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the cast to `path`, whole or not at all.
+
+        The same cast gives the same bytes: members carry no time of day.
+        """
+        path = Path(path)
+        members = {
+            CARD_NAME: msgspec.json.format(msgspec.json.encode(self.card), indent=2),
+            NETWORK_NAME: self.network,
+            **self.portraits,
+        }
+        temporary = path.with_name(path.name + ".part")
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members.items():
+                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+        temporary.replace(path)
+
+
+def network_digest(network: bytes) -> str:
+    """SHA-256 of a network, as `CastCard.network_sha256` holds it."""
+    return hashlib.sha256(network).hexdigest()
+
+
+def load_cast(name: str | os.PathLike[str] = STARTER) -> Cast:
+    """Read a cast.
+
+    Parameters
+    ----------
+    name : path-like
+        Path of a cast file, or ``starter`` for the one that ships.
+
+    Returns
+    -------
+    Cast
+
+    Raises
+    ------
+    CastError
+        If there is no such file, or it is not a cast, is damaged, or is of a newer version.
+    """
+    if os.fspath(name) == STARTER:
+        shipped = resources.files("kikiwake.models.starter") / "starter.cast"
+        if not shipped.is_file():
+            raise CastError(
+                "cast starter: it is missing from this installation; install kikiwake again, "
+                "or name a cast file"
+            )
+        return _read(STARTER, shipped.read_bytes())
+    path = Path(name)
+    if path.is_dir():
+        raise CastError(f"cast {path}: is a folder; name a cast file, or {STARTER}")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise CastError(f"cast {path}: no such file; name a cast file, or {STARTER}") from None
+    except OSError as error:
+        raise CastError(f"cast {path}: cannot be read: {error.strerror}") from error
+    return _read(str(path), data)
+
+
+def _read(where: str, data: bytes) -> Cast:
+    damaged = f"cast {where}: is damaged"
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except zipfile.BadZipFile:
+        raise CastError(f"cast {where}: is not a Kikiwake cast file, or is cut off") from None
+    with archive:
+        names = set(archive.namelist())
+        if CARD_NAME not in names:
+            raise CastError(f"cast {where}: is not a Kikiwake cast file (no {CARD_NAME} in it)")
+        raw_card = _member(archive, CARD_NAME, damaged)
+        try:
+            header = msgspec.json.decode(raw_card, type=_Header)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise CastError(f"{damaged}: {CARD_NAME}: {error}") from None
+        if header.format != FORMAT:
+            raise CastError(
+                f"cast {where}: is not a Kikiwake cast file (format {header.format!r}, "
+                f"need {FORMAT!r})"
+            )
+        if header.version > VERSION:
+            raise CastError(
+                f"cast {where}: has version {header.version}, this program reads up to {VERSION}; "
+                "update kikiwake"
+            )
+        try:
+            card = msgspec.json.decode(raw_card, type=CastCard)
+        except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
+            raise CastError(f"{damaged}: {CARD_NAME}: {error}") from None
+        network = _member(archive, NETWORK_NAME, damaged)
+        portraits = {
+            character.portrait: _member(archive, character.portrait, damaged)
+            for character in card.characters
+            if character.portrait is not None
+        }
+    _check(card, network, damaged)
+    return Cast(card, network, portraits)
+
+
+def _member(archive: zipfile.ZipFile, name: str, damaged: str) -> bytes:
+    try:
+        info = archive.getinfo(name)
+        if info.file_size > MAX_MEMBER_BYTES:
+            raise CastError(f"{damaged}: {name} is larger than {MAX_MEMBER_BYTES >> 20} MiB")
+        return archive.read(info)
+    except KeyError:
+        raise CastError(f"{damaged}: {name} is missing from it") from None
+    # zlib.error, a wrong CRC, an unknown or encrypted compression: all one thing to the user.
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+        raise CastError(f"{damaged}: {name}: {error}") from None
+    except Exception as error:
+        if type(error).__module__ == "zlib":
+            raise CastError(f"{damaged}: {name}: {error}") from None
+        raise
+
+
+def _check(card: CastCard, network: bytes, damaged: str) -> None:
+    if not card.characters:
+        raise CastError(f"{damaged}: it has no characters")
+    for name in ("mean", "std"):
+        length = len(getattr(card, name))
+        if length != card.features.n_mfcc:
+            raise CastError(
+                f"{damaged}: {name} has {length} values, need {card.features.n_mfcc}, "
+                "one for each coefficient"
+            )
+    if not all(value > 0 for value in card.std) or not card.calibration.temperature > 0:
+        raise CastError(f"{damaged}: std and temperature must be positive")
+    if network_digest(network) != card.network_sha256:
+        raise CastError(f"{damaged}: {NETWORK_NAME} is not the network that {CARD_NAME} describes")

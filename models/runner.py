@@ -1,0 +1,139 @@
+"""Runs a cast's network under LiteRT: one patch in, one posterior out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CastError
+from .cast import Cast
+
+
+def load_interpreter(network: bytes, *, threads: int = 1) -> Any:
+    """Make an interpreter of a ``.tflite`` model, under LiteRT or, where that is absent, TFLite.
+
+    Parameters
+    ----------
+    network : bytes
+        The model.
+    threads : int > 0
+        Threads an operation may use.
+
+    Returns
+    -------
+    Interpreter
+        With its tensors allocated.
+
+    Raises
+    ------
+    CastError
+        If the model cannot be read, or no runtime is installed.
+    """
+    make: Callable[..., Any]
+    try:
+        from ai_edge_litert.interpreter import Interpreter as make
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter as make
+        except ImportError:
+            raise CastError(
+                "no runtime for the network: install ai-edge-litert (or tflite-runtime)"
+            ) from None
+    try:
+        interpreter = make(model_content=network, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise CastError(f"the cast's network cannot be read: {error}") from None
+    return interpreter
+
+
+class CastRunner:
+    """The network of a cast, ready to run.
+
+    Parameters
+    ----------
+    cast : Cast
+        See `kikiwake.models.cast.load_cast`.
+
+    Raises
+    ------
+    CastError
+        If the network does not fit the cast's labels or features.
+
+    Notes
+    -----
+    One thread: at this size a second one costs more than it brings, and the rest of the computer
+    belongs to the user. Not for two threads at once.
+    """
+
+    def __init__(self, cast: Cast) -> None:
+        card = cast.card
+        self._interpreter = load_interpreter(cast.network)
+        (source,) = self._interpreter.get_input_details()
+        (sink,) = self._interpreter.get_output_details()
+        shape = (1, card.features.n_mfcc, card.features.patch_frames, 1)
+        if tuple(source["shape"]) != shape or tuple(sink["shape"]) != (1, card.n_classes):
+            raise CastError(
+                f"cast {card.name}: its network takes {tuple(source['shape'])} and gives "
+                f"{tuple(sink['shape'])}, need {shape} and {(1, card.n_classes)}"
+            )
+        self._input: int = source["index"]
+        self._output: int = sink["index"]
+        self._dtype = source["dtype"]
+        in_scale, in_zero = source["quantization"] if self._dtype == np.int8 else (1.0, 0)
+        quantized_out = sink["dtype"] == np.int8
+        self._out_scale, self._out_zero = sink["quantization"] if quantized_out else (1.0, 0)
+        # (mfcc - mean) / std / in_scale + in_zero, as one multiplication and one addition.
+        gain = 1.0 / (np.asarray(card.std) * in_scale)
+        self._gain = gain.astype(np.float32)[:, None]
+        self._offset = (in_zero - np.asarray(card.mean) * gain).astype(np.float32)[:, None]
+        self._temperature = card.calibration.temperature
+        self._scaled = np.empty(shape[1:3], np.float32)
+        self._tensor = np.empty(shape, self._dtype)
+
+    def logits(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network.
+
+        Parameters
+        ----------
+        patch : ndarray of float32, shape (n_mfcc, patch_frames)
+            MFCC of one patch.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_classes,)
+        """
+        scaled = self._scaled
+        np.multiply(patch, self._gain, out=scaled)
+        scaled += self._offset
+        if self._dtype == np.int8:
+            np.rint(scaled, out=scaled)
+            np.clip(scaled, -128, 127, out=scaled)
+        self._tensor[0, :, :, 0] = scaled
+        self._interpreter.set_tensor(self._input, self._tensor)
+        self._interpreter.invoke()
+        raw = self._interpreter.get_tensor(self._output)[0].astype(np.float32)
+        result: NDArray[np.float32] = (raw - self._out_zero) * np.float32(self._out_scale)
+        return result
+
+    def posterior(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Name the patch.
+
+        Parameters
+        ----------
+        patch : ndarray of float32, shape (n_mfcc, patch_frames)
+            MFCC of one patch.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_classes,)
+            Calibrated probabilities in the order of the cast's characters, background last.
+        """
+        scores = self.logits(patch) / np.float32(self._temperature)
+        scores -= scores.max()
+        np.exp(scores, out=scores)
+        scores /= scores.sum()
+        return scores

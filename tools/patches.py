@@ -1,0 +1,187 @@
+"""Training patches from clips: what the network will meet live, with labels.
+
+Live, a patch is rarely half a second of one clean voice. It holds the first moments of a turn
+after a pause or after somebody else's last word, the end of a word and some silence, a voice over
+music. `PatchComposer` makes such patches from clips of single voices and from sound without
+speech, and labels them with whoever speaks at the end of the patch, which is what the screen
+should say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from ..features.mfcc import mfcc
+from ..features.settings import FeatureSettings
+from .starter.background import band_limit, reverberate
+
+_Float = NDArray[np.float32]
+
+# A voice is labelled from this much of it at the end of a patch; less is left out as ambiguous.
+MIN_SPEECH_S = 0.12
+# The label stays over a pause of this length within a sentence.
+MAX_TAIL_S = 0.2
+BACKGROUND_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """Patches with labels.
+
+    Attributes
+    ----------
+    mfcc : ndarray of float32, shape (n, n_mfcc, patch_frames)
+        Features, not standardised.
+    label : ndarray of int64, shape (n,)
+        Index of the character; background is the last class.
+    """
+
+    mfcc: _Float
+    label: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+class PatchComposer:
+    """Composes training patches.
+
+    Parameters
+    ----------
+    clips : sequence of sequence of ndarray of float32, shape (n,)
+        For each character its clips: one voice, silence trimmed, at the features' rate.
+    background : sequence of ndarray of float32, shape (n,)
+        Sound without speech, at the features' rate, each at least a second long.
+    settings : FeatureSettings
+        Of the network to be trained.
+
+    Raises
+    ------
+    ValueError
+        If a character has no clips, or there is no background.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Sequence[_Float]],
+        background: Sequence[_Float],
+        settings: FeatureSettings,
+    ) -> None:
+        self._settings = settings
+        self._rate = settings.sample_rate
+        self._patch = settings.patch_samples
+        # A clip must hold the part that is taken at its beginning or end.
+        self._clips = [[c for c in one if len(c) >= self._patch // 2] for one in clips]
+        self._background = [b for b in background if len(b) >= self._rate]
+        if not self._background:
+            raise ValueError("background must hold sounds of at least a second")
+        for index, one in enumerate(self._clips):
+            if not one:
+                raise ValueError(f"clips[{index}] must hold at least one clip of a quarter second")
+
+    @property
+    def n_classes(self) -> int:
+        """Characters and background."""
+        return len(self._clips) + 1
+
+    def compose(self, n: int, rng: np.random.Generator) -> PatchSet:
+        """Compose `n` patches: a quarter background, the characters in equal parts."""
+        labels = rng.integers(len(self._clips), size=n)
+        labels[rng.random(n) < BACKGROUND_SHARE] = len(self._clips)
+        out = np.empty((n, self._settings.n_mfcc, self._settings.patch_frames), np.float32)
+        for index, label in enumerate(labels):
+            sound = (
+                self._nobody(rng) if label == len(self._clips) else self._somebody(int(label), rng)
+            )
+            out[index] = mfcc(self._record(sound, rng), self._settings)
+        return PatchSet(out, labels.astype(np.int64))
+
+    def _somebody(self, label: int, rng: np.random.Generator) -> _Float:
+        kind = rng.random()
+        clip = self._clip(label, rng)
+        if kind < 0.55 and len(clip) > self._patch:
+            voice = _cut(clip, self._patch, rng)
+        elif kind < 0.88:
+            voice = self._onset(clip, label, rng)
+        else:
+            tail = int(rng.uniform(0.02, MAX_TAIL_S) * self._rate)
+            voice = np.concatenate([clip, np.zeros(tail, np.float32)])[-self._patch :]
+            voice = _pad_before(voice, self._patch)
+        if rng.random() < 0.55:
+            bed = _cut(self._bed(rng), self._patch, rng)
+            voice = voice + bed * _gain_for_snr(voice, bed, rng.uniform(0, 25))
+        return voice
+
+    def _onset(self, clip: _Float, label: int, rng: np.random.Generator) -> _Float:
+        """Begin of a clip at the end of the patch, after silence or after somebody else."""
+        heard = int(rng.uniform(MIN_SPEECH_S, 0.48) * self._rate)
+        voice = _pad_before(clip[:heard], self._patch)
+        if rng.random() < 0.45:
+            other = self._clip(int(rng.integers(len(self._clips))), rng)
+            gap = int(rng.uniform(0.0, 0.3) * self._rate)
+            room = self._patch - heard - gap
+            if room > 0:
+                before = other[-room:] * 10 ** (rng.uniform(-5, 5) / 20)
+                voice[room - len(before) : room] += before
+        return voice
+
+    def _nobody(self, rng: np.random.Generator) -> _Float:
+        kind = rng.random()
+        if kind < 0.12:  # quiet: the recorder's own noise, added later, is all there is
+            return np.zeros(self._patch, np.float32)
+        sound = _cut(self._bed(rng), self._patch, rng)
+        if kind < 0.2:  # the end of a voice, long enough ago
+            clip = self._clip(int(rng.integers(len(self._clips))), rng)
+            heard = int(rng.uniform(0.02, 0.14) * self._rate)
+            sound = sound * np.float32(10 ** (rng.uniform(-60, -15) / 20))
+            sound[:heard] += clip[-heard:]
+        return sound
+
+    def _record(self, sound: _Float, rng: np.random.Generator) -> _Float:
+        """What lies between a voice and the computer: room, codec, level, noise."""
+        if rng.random() < 0.15:
+            sound = reverberate(sound, rng)[: self._patch]
+        if rng.random() < 0.4:
+            sound = band_limit(sound, rng)[: self._patch]
+        level = 10 ** (rng.uniform(-24, 6) / 20)
+        noise = rng.standard_normal(self._patch, np.float32) * 10 ** (rng.uniform(-100, -55) / 20)
+        mixed = np.clip(sound * level + noise, -1.0, 1.0)
+        return mixed.astype(np.float32)
+
+    def _clip(self, label: int, rng: np.random.Generator) -> _Float:
+        clips = self._clips[label]
+        return clips[int(rng.integers(len(clips)))]
+
+    def _bed(self, rng: np.random.Generator) -> _Float:
+        return self._background[int(rng.integers(len(self._background)))]
+
+
+def resample(y: _Float, source_rate: int, target_rate: int) -> _Float:
+    """Resample a whole mono signal as the pipeline resamples a live one."""
+    if source_rate == target_rate:
+        return y
+    resampled: _Float = soxr.resample(y, source_rate, target_rate, quality="HQ")
+    return resampled
+
+
+def _cut(y: _Float, n: int, rng: np.random.Generator) -> _Float:
+    start = int(rng.integers(len(y) - n + 1))
+    return y[start : start + n].copy()
+
+
+def _pad_before(y: _Float, n: int) -> _Float:
+    return np.concatenate([np.zeros(max(0, n - len(y)), np.float32), y])
+
+
+def _gain_for_snr(voice: _Float, bed: _Float, snr_db: float) -> np.float32:
+    active = voice[voice != 0]
+    voice_power = float(np.mean(active**2)) if active.size else 0.0
+    bed_power = float(np.mean(bed**2))
+    if bed_power <= 0:
+        return np.float32(0)
+    return np.float32(np.sqrt(voice_power / bed_power * 10 ** (-snr_db / 10)))
