@@ -174,6 +174,9 @@ class FileSource:
                 f"{self.path} is not a sound file that can be read (WAV, FLAC, OGG, MP3): "
                 f"{_reason(error)}"
             ) from error
+        # After each block soundfile seeks to where the file already stands, wherever it can. In MP3
+        # that tears the decoder from its past, and most of the sound comes out as silence.
+        self._file.seekable = lambda: False
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self._delivered = 0
@@ -523,7 +526,7 @@ class DeviceSource:
             latency="high",
             blocksize=0,
         )
-        refusal = "not wanted"
+        refusal = "native=False"
         if self.native:
             try:
                 # sounddevice keeps the bare pointers only: `_compiled_callback` keeps the code,

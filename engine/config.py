@@ -20,11 +20,7 @@ from ..errors import ConfigError
 FILE_NAME = "config.toml"
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class GateSettings(_Section):
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When sound counts as speech."""
 
     aggressiveness: Annotated[
@@ -56,7 +52,7 @@ class GateSettings(_Section):
     ] = 200.0
 
 
-class SmoothingSettings(_Section):
+class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How single guesses become a steady name."""
 
     time_constant_ms: Annotated[
@@ -74,7 +70,7 @@ class SmoothingSettings(_Section):
             ge=0,
             le=1,
             description="A name changes only when the new one leads by this share of the "
-            "smoothed posterior, 0 to 1.",
+            "smoothed posterior.",
         ),
     ] = 0.1
     showing_share: Annotated[
@@ -88,7 +84,7 @@ class SmoothingSettings(_Section):
     ] = 0.5
 
 
-class Settings(_Section):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of the recognizer."""
 
     input: Annotated[
@@ -191,9 +187,9 @@ def setting_fields() -> Iterator[tuple[str, object, Meta]]:
     yield from _fields(Settings, "")
 
 
-def _fields(section: type[_Section], prefix: str) -> Iterator[tuple[str, object, Meta]]:
+def _fields(section: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, object, Meta]]:
     for field in msgspec.structs.fields(section):
-        if isinstance(field.default, _Section):
+        if isinstance(field.default, msgspec.Struct):
             yield from _fields(type(field.default), f"{prefix}{field.name}.")
         else:
             (meta,) = field.type.__metadata__

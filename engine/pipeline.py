@@ -82,9 +82,7 @@ class Pipeline:
         )
         # Low quality filters 96 dB all the same, and lags by half: the detector looks at 4 kHz.
         self._vad_resampler = _Resampler(self._rate, vad.sample_rate, "LQ")
-        self._smoother = PosteriorSmoother(
-            len(card.characters), card.n_classes, settings.smoothing
-        )
+        self._smoother = PosteriorSmoother(len(card.characters), card.n_classes, settings.smoothing)
         self._filled = 0
         self._hops = 0
         self.bad_samples = 0

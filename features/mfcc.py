@@ -26,8 +26,12 @@ from .mel import dct_matrix, hann, mel_filters
 from .settings import FeatureSettings
 
 _Float = NDArray[np.float32]
+_Double = NDArray[np.float64]
 _Int = NDArray[np.int64]
-_kernel = numba.njit(nogil=True, cache=True)
+# Numba files compiled code by path, but inside it goes by the module's name. Imported as plain
+# `features.mfcc` (pytest does, told to collect this folder), it would leave a cache that
+# `kikiwake.features.mfcc` fails to load, so only the right name may write one.
+_kernel = numba.njit(nogil=True, cache=__name__.startswith("kikiwake."))
 
 # Frames per batch: a multiple of the vector widths that the FFT is built for (4 and 8 float32).
 _LANES = 8
@@ -46,7 +50,8 @@ class _Tables(NamedTuple):
     weights: _Float  # filters without their zeros, one after the other
     first_bin: _Int  # (n_mels,): the bin that a filter's first weight is for
     first_weight: _Int  # (n_mels + 1,): where a filter's weights begin; the last is their number
-    dct: _Float  # (n_mels, n_mfcc)
+    dct: _Double  # (n_mels, n_mfcc)
+    axes: _Int  # (1,): the axis of `_Scratch.frames` to transform, as the FFT wants it
 
 
 class _Scratch(NamedTuple):
@@ -56,8 +61,8 @@ class _Scratch(NamedTuple):
     spectrum: NDArray[np.complex64]  # (n_fft // 2 + 1, _LANES)
     power: _Float  # (n_fft // 2 + 1, _LANES)
     mel: _Float  # (n_mels, _LANES)
-    column: _Float  # (_DCT_FRAMES,)
-    cepstrum: _Float  # (n_mfcc, _DCT_FRAMES)
+    column: _Double  # (_DCT_FRAMES,)
+    cepstrum: _Double  # (n_mfcc, _DCT_FRAMES)
 
 
 @lru_cache(maxsize=16)
@@ -78,7 +83,8 @@ def _tables(settings: FeatureSettings) -> _Tables:
         weights=filters[filters != 0],
         first_bin=np.array([span[0] if span.size else 0 for span in spans], np.int64),
         first_weight=np.cumsum([0, *(span.size for span in spans)], dtype=np.int64),
-        dct=np.ascontiguousarray(dct_matrix(settings.n_mfcc, settings.n_mels).T, np.float32),
+        dct=np.ascontiguousarray(dct_matrix(settings.n_mfcc, settings.n_mels).T),
+        axes=np.array([1], np.int64),
     )
 
 
@@ -89,8 +95,8 @@ def _scratch(settings: FeatureSettings) -> _Scratch:
         spectrum=np.zeros((bins, _LANES), np.complex64),
         power=np.zeros((bins, _LANES), np.float32),
         mel=np.zeros((settings.n_mels, _LANES), np.float32),
-        column=np.zeros(_DCT_FRAMES, np.float32),
-        cepstrum=np.zeros((settings.n_mfcc, _DCT_FRAMES), np.float32),
+        column=np.zeros(_DCT_FRAMES),
+        cepstrum=np.zeros((settings.n_mfcc, _DCT_FRAMES)),
     )
 
 
@@ -118,7 +124,6 @@ def _window_frame(y: _Float, begin: int, reflect: bool, window: _Float, out: _Fl
 @_kernel
 def _log_mel(y: _Float, rows: _Int, tables: _Tables, scratch: _Scratch, out: _Float) -> None:
     """Fill the columns `rows` of `out`, (n_mels, frames), with the levels of those frames in dB."""
-    axes = np.array([1])
     half = tables.window.size // 2
     frames, spectrum, power, mel = scratch.frames, scratch.spectrum, scratch.power, scratch.mel
     for batch in range(0, rows.size, _LANES):
@@ -127,7 +132,7 @@ def _log_mel(y: _Float, rows: _Int, tables: _Tables, scratch: _Scratch, out: _Fl
             row = rows[min(batch + lane, rows.size - 1)]
             begin = row * tables.hop_length - half
             _window_frame(y, begin, tables.reflect, tables.window, frames[lane])
-        r2c(frames, spectrum.T, axes, True, 1.0, 1)
+        r2c(frames, spectrum.T, tables.axes, True, 1.0, 1)
         for k in range(power.shape[0]):
             for lane in range(_LANES):
                 value = spectrum[k, lane]
@@ -155,6 +160,8 @@ def _cepstrum(levels: _Float, tables: _Tables, scratch: _Scratch, out: _Float) -
         for t in range(frames):
             peak = max(peak, levels[m, t])
     floor = peak - tables.top_db
+    # Summed in float64: where most bands lie at the floor, float32 rounds 128 equal terms all the
+    # same way, and the first coefficient comes out wrong by 8e-4.
     column, sums = scratch.column, scratch.cepstrum
     for start in range(0, frames, _DCT_FRAMES):
         count = min(_DCT_FRAMES, frames - start)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CastError
+from ..quiet import quiet_stderr
 from .cast import Cast
 
 
@@ -32,19 +33,18 @@ def load_interpreter(network: bytes, *, threads: int = 1) -> Any:
     CastError
         If the model cannot be read, or no runtime is installed.
     """
-    make: Callable[..., Any]
-    try:
-        from ai_edge_litert.interpreter import Interpreter as make
-    except ImportError:
+    for runtime in ("ai_edge_litert", "tflite_runtime"):
         try:
-            from tflite_runtime.interpreter import Interpreter as make
+            module = importlib.import_module(f"{runtime}.interpreter")
+            break
         except ImportError:
-            raise CastError(
-                "no runtime for the network: install ai-edge-litert (or tflite-runtime)"
-            ) from None
+            continue
+    else:
+        raise CastError("no runtime for the network: install ai-edge-litert (or tflite-runtime)")
     try:
-        interpreter = make(model_content=network, num_threads=threads)
-        interpreter.allocate_tensors()
+        with quiet_stderr():  # each interpreter greets on it
+            interpreter = module.Interpreter(model_content=network, num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise CastError(f"the cast's network cannot be read: {error}") from None
     return interpreter
@@ -85,7 +85,9 @@ class CastRunner:
         self._dtype = source["dtype"]
         in_scale, in_zero = source["quantization"] if self._dtype == np.int8 else (1.0, 0)
         quantized_out = sink["dtype"] == np.int8
-        self._out_scale, self._out_zero = sink["quantization"] if quantized_out else (1.0, 0)
+        out_scale, out_zero = sink["quantization"] if quantized_out else (1.0, 0)
+        self._out_scale = np.float32(out_scale)
+        self._out_zero = np.float32(out_zero)
         # (mfcc - mean) / std / in_scale + in_zero, as one multiplication and one addition.
         gain = 1.0 / (np.asarray(card.std) * in_scale)
         self._gain = gain.astype(np.float32)[:, None]
@@ -116,7 +118,7 @@ class CastRunner:
         self._interpreter.set_tensor(self._input, self._tensor)
         self._interpreter.invoke()
         raw = self._interpreter.get_tensor(self._output)[0].astype(np.float32)
-        result: NDArray[np.float32] = (raw - self._out_zero) * np.float32(self._out_scale)
+        result: NDArray[np.float32] = (raw - self._out_zero) * self._out_scale
         return result
 
     def posterior(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,5 +1,463 @@
-"""The ``kikiwake`` command."""
+"""The ``kikiwake`` command.
+
+Exit codes: 0 done (also `run` ended by Ctrl-C or SIGTERM), 1 something the user can mend, said in
+one line, 2 the command line itself is wrong, 130 broken off before there was anything to show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from .. import __version__
+from ..engine.config import Settings, config_path, default_toml, load_settings, setting_fields
+from ..engine.result import Counters, Result, TurnTracker
+from ..errors import ConfigError, KikiwakeError, SourceError
+
+# Whatever takes long to import (rich, Numba, LiteRT, PortAudio) is imported where it is needed:
+# `kikiwake config` answers at once.
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from ..engine.recognizer import Recognizer
+    from .score import Segment
+
+REFRESHES_PER_S = 12
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
-def main() -> None:
-    """Run the command line."""
+class OutputError(KikiwakeError):
+    """Standard output cannot be written to."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; by default those of the process.
+
+    Raises
+    ------
+    SystemExit
+        Always.
+    """
+    # A Japanese name on a terminal that cannot write it is a question mark, not a crash.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="kikiwake")
+    except KikiwakeError as error:
+        print("kikiwake:", " ".join(str(error).splitlines()), file=sys.stderr)
+        if isinstance(error, OutputError):
+            # What is still buffered would fail once more when the interpreter ends.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        _say(f"kikiwake {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Name, live, the character and the voice actor who speak."""
+
+
+def _with_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for every setting there is, and hand it the settings.
+
+    Name, type, bounds and help come from the settings themselves. The command takes `load`, a
+    function from further overrides to `Settings`.
+    """
+    fields = {
+        key.rpartition(".")[2]: (key, default, meta)
+        for key, default, meta in setting_fields()
+        if key not in without
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def with_settings(*, config: Path | None, **arguments: Any) -> None:
+            given = {name: arguments.pop(name) for name in fields}
+            overrides = {fields[n][0]: value for n, value in given.items() if value is not None}
+
+            def load(**defaults: object) -> Settings:
+                return load_settings(config, {**defaults, **overrides})
+
+            command(load=load, **arguments)
+
+        own = inspect.signature(command, eval_str=True).parameters
+        parameters = [p for name, p in own.items() if name != "load"]
+        annotations = {p.name: p.annotation for p in parameters}
+        annotations["config"] = Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", help="Read this config file instead of the user's own."),
+        ]
+        for name, (_, default, meta) in fields.items():
+            allowed = "" if meta.ge is None else f" Allowed: {meta.ge} to {meta.le}."
+            annotations[name] = Annotated[
+                type(default) | None,
+                typer.Option(
+                    help=f"{meta.description}{allowed}",
+                    show_default=str(default),
+                    rich_help_panel="Settings: they win over the config file",
+                ),
+            ]
+        known = {p.name for p in parameters}
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+            for name in annotations
+            if name not in known
+        ]
+        # typer reads both.
+        with_settings.__annotations__ = annotations
+        with_settings.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(annotation=annotations[p.name]) for p in parameters]
+        )
+        return with_settings
+
+    return decorate
+
+
+@app.command()
+@_with_settings("input")
+def demo(
+    *,
+    load: Callable[..., Settings],
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line for each result instead.")
+    ] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play the sound, too.")] = False,
+) -> None:
+    """Recognize the demo sound that ships, and compare with who really speaks in it."""
+    if play and fast:
+        raise typer.BadParameter("--play and --fast do not go together")
+    from importlib import resources
+
+    from .score import parse_rttm, score
+    from .view import summarize_score
+
+    starter = resources.files("kikiwake.models.starter")
+    sound, truth_file = starter / "demo.ogg", starter / "demo.rttm"
+    if not (sound.is_file() and truth_file.is_file()):
+        raise SourceError(
+            "the demo sound is missing from this installation; install kikiwake again"
+        )
+    truth = parse_rttm(truth_file.read_text(encoding="utf-8"), "demo.rttm")
+    # The user's gate, smoothing and hop are honoured: the demo shows what they do, and the summary
+    # names those that are not the default. Sound and cast are the demo's own, whatever the config
+    # file listens to: only the starter cast knows these voices (unless --cast says otherwise).
+    settings = load(cast="starter")
+
+    from ..engine.capture import FileSource
+    from ..engine.recognizer import Recognizer
+
+    results: list[Result] = []
+    with _sigterm_as_ctrl_c(), contextlib.ExitStack() as stack:
+        with _waiting(as_json):
+            recognizer = Recognizer(
+                source=FileSource(str(sound), realtime=not fast), settings=settings
+            )
+            stack.enter_context(recognizer)
+        if play:
+            stack.enter_context(_playing(str(sound)))
+        show = stack.enter_context(_showing(recognizer, as_json, truth))
+        for result in recognizer:
+            results.append(result)
+            show(result)
+    counters = results[-1].counters if results else Counters()
+    _summarize(summarize_score(score(results, truth), counters), as_json)
+    if own := _differing(settings):
+        _summarize(f"settings not at their default: {', '.join(own)}", as_json)
+
+
+@app.command()
+@_with_settings()
+def run(
+    *,
+    load: Callable[..., Settings],
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Sampling rate in Hz; needed for --input -.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="Channels, of --input - (1) or asked of a device.")
+    ] = None,
+    sample_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Samples of --input -: s16 (the default), s24, s32, f32."),
+    ] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Take a file at real speed, not as fast as it goes.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line for each result instead.")
+    ] = False,
+) -> None:
+    """Name who speaks, live, until Ctrl-C or the end of the sound.
+
+    --input also takes a sound file (WAV, FLAC, OGG, MP3), and - for raw PCM on standard input.
+    Without a terminal, a line is printed for each turn.
+    """
+    settings = load()
+
+    from ..engine.capture import open_source
+    from ..engine.recognizer import Recognizer
+    from .view import summarize
+
+    source = open_source(
+        settings.input,
+        sample_rate=rate,
+        channels=channels,
+        sample_format=sample_format,
+        realtime=realtime,
+    )
+    tracker = TurnTracker()
+    latest: Result | None = None
+    with _sigterm_as_ctrl_c(), contextlib.ExitStack() as stack:
+        with _waiting(as_json):
+            recognizer = stack.enter_context(Recognizer(source=source, settings=settings))
+        show = stack.enter_context(_showing(recognizer, as_json))
+        with contextlib.suppress(KeyboardInterrupt):
+            for result in recognizer:
+                tracker.add(result)
+                show(result)
+                latest = result
+    if latest is None:
+        _summarize(f"nothing heard: less than {recognizer.settings.hop_ms:g} ms of sound", as_json)
+        return
+    bad = latest.counters.bad_samples
+    if not source.live and bad >= int(latest.time * source.sample_rate) * source.channels:
+        raise SourceError(f"{source.name} holds no sound: every sample is NaN or infinite")
+    _summarize(summarize(tracker.turns, latest.counters, latest.time), as_json)
+
+
+@app.command()
+def devices() -> None:
+    """List what can be listened to, loopbacks first."""
+    from ..engine.devices import list_devices
+
+    found = list_devices()
+    if not found:
+        raise SourceError(
+            "there is nothing to listen to: no sound card, and no sound server that answers"
+        )
+    headings = ("--input", "name", "through", "channels", "Hz", "loopback", "default")
+    rows = [
+        (
+            device.spec,
+            device.name,
+            device.host_api,
+            str(device.channels),
+            str(device.sample_rate),
+            "loopback" if device.is_loopback else "",
+            "default" if device.is_default else "",
+        )
+        for device in found
+    ]
+    if not sys.stdout.isatty():
+        for row in (headings, *rows):
+            _say("\t".join(row))
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in ("channels", "Hz") else "left")
+    for row, device in zip(rows, found, strict=True):
+        table.add_row(*row, style="bold" if device.is_default else None)
+    _console().print(table)
+
+
+@app.command()
+def config(
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the default config file, every key explained.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --write: over an old one.")] = False,
+    check: Annotated[Path | None, typer.Option(metavar="FILE", help="Check a config file.")] = None,
+) -> None:
+    """Show where the config file is read from, and the settings in effect."""
+    if write and check is not None:
+        raise typer.BadParameter("--write and --check do not go together")
+    if force and not write:
+        raise typer.BadParameter("--force goes with --write")
+    path = config_path()
+    if check is not None:
+        load_settings(check)
+        _say(f"{check}: ok")
+    elif write:
+        _write_config(path, force)
+        _say(f"{path}: written")
+    else:
+        settings = load_settings()
+        there = "is there" if path.exists() else "does not exist; --write makes it"
+        _say(f"# {path} {there}")
+        for key, default, _ in setting_fields():
+            value = _setting(settings, key)
+            note = "" if value == default else f"  # default: {_toml(default)}"
+            _say(f"{key} = {_toml(value)}{note}")
+
+
+def _write_config(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise ConfigError(f"config {path}: is there already; --force writes over it")
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(default_toml(), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"config {path}: cannot be written: {error.strerror}") from None
+
+
+def _setting(settings: Settings, key: str) -> object:
+    return functools.reduce(getattr, key.split("."), settings)
+
+
+def _differing(settings: Settings) -> list[str]:
+    """Say which settings are not the default, but for what is listened to."""
+    return [
+        f"{key} = {_toml(_setting(settings, key))}"
+        for key, default, _ in setting_fields()
+        if key != "input" and _setting(settings, key) != default
+    ]
+
+
+def _toml(value: object) -> str:
+    # A JSON string or number is a TOML one.
+    return msgspec.json.encode(value).decode()
+
+
+def _say(text: str) -> None:
+    """Print a line on standard output, at once."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        raise OutputError(f"standard output was closed: {error.strerror}") from None
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _summarize(summary: RenderableType, as_json: bool) -> None:
+    # Who reads JSON lines from standard output wants nothing else there.
+    console = _console(stderr=as_json)
+    if as_json or console.is_terminal:
+        console.print(summary)
+        return
+    with console.capture() as captured:
+        console.print(summary)
+    _say(captured.get().rstrip("\n"))
+
+
+def _on_screen(as_json: bool) -> bool:
+    return not as_json and sys.stdout.isatty() and not _console().is_dumb_terminal
+
+
+@contextlib.contextmanager
+def _waiting(as_json: bool) -> Iterator[None]:
+    if not _on_screen(as_json):
+        yield
+        return
+    with _console().status("Getting ready; the first start compiles, which takes a while"):
+        yield
+
+
+@contextlib.contextmanager
+def _showing(
+    recognizer: Recognizer, as_json: bool, truth: Sequence[Segment] = ()
+) -> Iterator[Callable[[Result], None]]:
+    """Set up the way results are shown; yields what takes them."""
+    if as_json:
+        yield lambda result: _say(msgspec.json.encode(result).decode())
+        return
+    if not _on_screen(as_json):
+        yield _TurnLines().add
+        return
+    from rich.live import Live
+
+    from .view import LiveView
+
+    card = recognizer.cast.card
+    title = f"{card.name} · {recognizer.source.name}"
+    view = LiveView(title, [character.name for character in card.characters], truth)
+    # Drawn by a thread of its own at its own pace; taking a result only notes it.
+    with Live(view, console=_console(), screen=True, refresh_per_second=REFRESHES_PER_S):
+        yield view.add
+
+
+class _TurnLines:
+    """Prints a line as each turn begins."""
+
+    def __init__(self) -> None:
+        self._shown: str | None = None
+
+    def add(self, result: Result) -> None:
+        from .view import clock, percent
+
+        if result.character is not None and result.character != self._shown:
+            who = f"{result.character} ({result.actor})"
+            _say(f"{clock(result.time)}  {who}  {percent(result.confidence).strip()}")
+        self._shown = result.character
+
+
+@contextlib.contextmanager
+def _playing(path: str) -> Iterator[None]:
+    """Play a sound file on the default output."""
+    import soundfile
+
+    from ..engine.devices import one_line, portaudio
+
+    sounddevice = portaudio()
+    samples, rate = soundfile.read(path, dtype="float32")
+    try:
+        sounddevice.query_devices(kind="output")
+        sounddevice.play(samples, rate)
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise SourceError(f"no sound output to play on: {one_line(error)}") from None
+    try:
+        yield
+    finally:
+        sounddevice.stop()
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let a service manager end the command as cleanly as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -143,7 +143,7 @@ class PatchComposer:
         return sound
 
     def _record(self, sound: _Float, rng: np.random.Generator) -> _Float:
-        """What lies between a voice and the computer: room, codec, level, noise."""
+        """Add what lies between a voice and the computer: room, codec, level, noise."""
         if rng.random() < 0.15:
             sound = reverberate(sound, rng)[: self._patch]
         if rng.random() < 0.4:

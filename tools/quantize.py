@@ -76,7 +76,7 @@ def _convert(tf: Any, converter: Any, samples: Callable[[], Iterator[object]]) -
 
 
 def non_int8_tensors(network: bytes) -> list[str]:
-    """Names of the tensors of a ``.tflite`` model that are not int8, int32 biases and shapes aside."""
+    """Names of the tensors that are neither int8 nor, as biases and shapes are, int32."""
     interpreter = load_interpreter(network)
     return [
         f"{tensor['name']} ({np.dtype(tensor['dtype']).name})"

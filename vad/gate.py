@@ -193,7 +193,7 @@ class SpeechGate:
         """
         if not 0 < window_s < math.inf:
             raise ValueError(f"window_s={window_s!r} must be positive")
-        window = self._frames(window_s * 1000)
+        window = max(1, self._frames(window_s * 1000))
         end = self._frames_seen if sample is None else self._frame_at(sample)
         speech = self._totals[self._slot(end)]
         if end > window:

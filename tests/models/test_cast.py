@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kikiwake.models.cast import CARD_NAME, NETWORK_NAME, Cast, Character, load_cast
 
 from kikiwake.errors import CastError
-from kikiwake.models.cast import CARD_NAME, NETWORK_NAME, Cast, Character, load_cast
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,9 @@ def test_any_flipped_byte_or_cut_is_refused_or_harmless(starter, tmp_path_factor
     try:
         read = load_cast(path)
     except CastError as error:
-        assert "\n" not in str(error)
+        refusal = str(error)
+        read = None
+    if read is None:
+        assert "\n" not in refusal
     else:
         assert read == starter

@@ -54,6 +54,10 @@ _Instrument = Callable[[float, float, float], Audio]  # frequency in Hz, seconds
 # --- building blocks ---------------------------------------------------------------------------
 
 
+def _f32(y: Any) -> Audio:
+    return np.asarray(y, dtype=np.float32)
+
+
 def _n(seconds: float) -> int:
     return max(1, round(seconds * SAMPLE_RATE))
 
@@ -80,7 +84,7 @@ def _mix_in(out: Audio, at: int, y: Audio, gain: float = 1.0) -> None:
 
 def _decay(n: int, seconds: float) -> Audio:
     """Fall by 60 dB in *seconds*."""
-    return np.exp(np.float32(-6.9 / max(seconds, 1e-3)) * _t(n))
+    return _f32(np.exp(np.float32(-6.9 / max(seconds, 1e-3)) * _t(n)))
 
 
 def _envelope(n: int, attack: float, release: float) -> Audio:
@@ -131,11 +135,9 @@ def _peaking(y: Audio, hz: float, gain_db: float, q: float) -> Audio:
     amp = 10.0 ** (gain_db / 40.0)
     w = _TWO_PI * hz / SAMPLE_RATE
     alpha = np.sin(w) / (2.0 * q)
-    sos = np.array(
-        [1 + alpha * amp, -2 * np.cos(w), 1 - alpha * amp]
-        + [1 + alpha / amp, -2 * np.cos(w), 1 - alpha / amp]
-    )
-    sos /= sos[3]
+    b = np.array([1 + alpha * amp, -2 * np.cos(w), 1 - alpha * amp])
+    a = np.array([1 + alpha / amp, -2 * np.cos(w), 1 - alpha / amp])
+    sos = np.concatenate([b, a]) / a[0]
     return np.asarray(_signal.sosfilt(sos[None].astype(np.float32), y), dtype=np.float32)
 
 
@@ -154,7 +156,7 @@ def _read(table: Audio, hz: Audio | float, n: int) -> Audio:
         where = np.arange(n, dtype=np.float64) * (hz / SAMPLE_RATE * _TABLE)
     else:
         where = np.cumsum(hz, dtype=np.float64) * (_TABLE / SAMPLE_RATE)
-    return table[where.astype(np.int64) & (_TABLE - 1)]
+    return _f32(table[where.astype(np.int64) & (_TABLE - 1)])
 
 
 def _vibrato(n: int, rng: _Rng, semitones: float, rate: float) -> Audio:
@@ -162,7 +164,7 @@ def _vibrato(n: int, rng: _Rng, semitones: float, rate: float) -> Audio:
     t = _t(n)
     depth = np.minimum(1.0, t / 0.35) * np.float32(semitones)
     phase = _TWO_PI * rate * t + 1.5 * _wander(n, rng, 1.5)
-    return np.exp2(depth * np.sin(phase) / 12.0).astype(np.float32)
+    return _f32(np.exp2(depth * np.sin(phase) / 12.0))
 
 
 def _impulse_response(rng: _Rng, rt60: float) -> Audio:
@@ -297,7 +299,8 @@ def _pluck(rng: _Rng) -> _Instrument:
         n_rows = _n(seconds + 0.4) // period + 2
         rows = np.empty((n_rows, period), np.float32)
         burst = rng.uniform(-1.0, 1.0, period).astype(np.float32)
-        burst = brightness * burst + (1 - brightness) * np.roll(np.cumsum(burst - burst.mean()), 1)
+        dull = np.roll(np.cumsum(burst - burst.mean()), 1)
+        burst = _f32(brightness * burst + (1.0 - brightness) * dull)
         burst = burst - np.roll(burst, max(1, int(position * period)))  # comb of the plucked place
         rows[0] = burst - burst.mean()
         half = np.float32(0.5 * (1.0 - damping))
@@ -311,7 +314,7 @@ def _pluck(rng: _Rng) -> _Instrument:
         ratio = hz / (SAMPLE_RATE / (period + 0.5))
         y = np.interp(np.arange(0, len(y) - 1, ratio), np.arange(len(y)), y).astype(np.float32)
         y *= _envelope(len(y), 0.001, 0.25)
-        return y * np.float32(loudness / (np.abs(y).max() + 1e-9))
+        return _f32(y * np.float32(loudness / (np.abs(y).max() + 1e-9)))
 
     return play
 
@@ -350,7 +353,7 @@ def _fm(rng: _Rng) -> _Instrument:
         turn = np.float32(_TWO_PI * hz) * t
         y = np.sin(turn + index * _decay(n, ring * 0.5) * np.sin(turn * np.float32(ratio)))
         y = y * _decay(n, ring) * (1.0 - tremolo * (0.5 + 0.5 * np.sin(_TWO_PI * rate * t)))
-        return (y * _envelope(n, 0.002, 0.1) * np.float32(0.5 * loudness)).astype(np.float32)
+        return _f32(y * _envelope(n, 0.002, 0.1) * np.float32(0.5 * loudness))
 
     return play
 
@@ -472,7 +475,8 @@ def _drums(song: _Song, rng: _Rng, busy: float = 0.5) -> Audio:
     pattern = {name: np.zeros(16) for name in names}
     if only_skins:  # taiko and tribal
         for name in ("kick", "tom", "high tom", "wood"):
-            pattern[name] = (rng.random(16) < busy * rng.uniform(0.2, 0.9)) * rng.uniform(0.4, 1.0)
+            hit = rng.random(16) < busy * rng.uniform(0.2, 0.9)
+            pattern[name] = np.where(hit, rng.uniform(0.4, 1.0), 0.0)
         pattern["kick"][0] = 1.0
     else:
         pattern["kick"][_pick(rng, ([0, 8], [0, 4, 8, 12], [0, 6, 10], [0, 7, 8], [0]))] = 1.0
@@ -803,7 +807,7 @@ def _sea(n: int, rng: _Rng) -> Audio:
     swell = _wander(n, rng, rng.uniform(0.2, 0.5)) ** 2
     far = _coloured(n, rng, -5.0) * (0.4 + 0.6 * swell)
     near = _filter(_coloured(n, rng, -1.0), "highpass", 700.0) * np.roll(swell, -_n(0.3)) ** 2
-    return far + np.float32(rng.uniform(0.3, 1.0)) * near
+    return _f32(far + np.float32(rng.uniform(0.3, 1.0)) * near)
 
 
 def _train(n: int, rng: _Rng) -> Audio:
@@ -875,7 +879,7 @@ def _whoosh(rng: _Rng) -> Audio:
     low = _between(rng, 150.0, 800.0)
     dark = _filter(source, "bandpass", (low, 2.0 * low))
     bright = _filter(source, "bandpass", (3.0 * low, 8.0 * low))
-    return (dark * (1 - swell) + bright * swell) * swell
+    return _f32((dark * (1 - swell) + bright * swell) * swell)
 
 
 def _explosion(rng: _Rng) -> Audio:
@@ -883,7 +887,7 @@ def _explosion(rng: _Rng) -> Audio:
     y = _coloured(n, rng, -6.0) * _decay(n, rng.uniform(0.8, 2.5))
     crack = _burst(rng, 0.3, 300.0, 6000.0)
     _mix_in(y, 0, crack, 0.7)
-    return np.tanh(y * np.float32(rng.uniform(1.0, 4.0)))
+    return _f32(np.tanh(y * np.float32(rng.uniform(1.0, 4.0))))
 
 
 def _birds(rng: _Rng) -> Audio:
@@ -913,7 +917,7 @@ def _phone(rng: _Rng) -> Audio:
         a, b = rng.uniform(400.0, 1300.0, 2)
         turn = np.sin(_TWO_PI * rng.uniform(5.0, 14.0) * t) > 0
         y = np.where(turn, np.sin(_TWO_PI * a * t), np.sin(_TWO_PI * b * t))
-    return (y * _envelope(n, 0.005, 0.1)).astype(np.float32)
+    return _f32(y * _envelope(n, 0.005, 0.1))
 
 
 def _beeps(rng: _Rng) -> Audio:
@@ -980,7 +984,7 @@ def _drops(rng: _Rng) -> Audio:
 
 
 def _chime(rng: _Rng) -> Audio:
-    """A school's or a station's chime."""
+    """Ring four notes, as schools and stations do."""
     play = _fm(rng)
     step = rng.uniform(0.25, 0.8)
     notes = rng.choice((0, 2, 4, 5, 7, 9, 12), 4)
@@ -1001,7 +1005,7 @@ def _zap(rng: _Rng) -> Audio:
 
 
 def _ticks(rng: _Rng) -> Audio:
-    """A clock, a keyboard, a knock, a heart."""
+    """Repeat one short sound: a clock, a keyboard, a knock, a heart."""
     period, count = _between(rng, 0.08, 1.0), int(rng.integers(3, 12))
     low = _between(rng, 60.0, 4000.0)
     uneven = rng.uniform(0.0, 0.3)
@@ -1050,6 +1054,29 @@ def _effects(n: int, rng: _Rng) -> Audio:
         )
         out += wet * np.float32(10.0 ** (rng.uniform(-20.0, -3.0) / 20.0))
     return out + np.float32(_between(rng, 3e-4, 1e-2)) * _noise(n, rng)
+
+
+def room_tone(seconds: float, rng: np.random.Generator) -> Audio:
+    """Synthesize the sound of a quiet room: low rumble, a little hum, a little hiss.
+
+    Parameters
+    ----------
+    seconds : float >= 0.1
+    rng : np.random.Generator
+
+    Returns
+    -------
+    np.ndarray, shape=(round(seconds * SAMPLE_RATE),), dtype=float32
+        Steady, at -20 dBFS RMS; scale it to the level wanted.
+
+    Raises
+    ------
+    ValueError
+        If *seconds* is too short.
+    """
+    if not seconds >= 0.1:
+        raise ValueError(f"seconds={seconds} must be at least 0.1")
+    return _level(_room(_n(seconds), rng))
 
 
 # --- the way in --------------------------------------------------------------------------------

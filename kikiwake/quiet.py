@@ -1,0 +1,30 @@
+"""Keeping C libraries from writing between our lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+# File descriptors belong to the whole process: two threads at once would lose standard error.
+_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere: ALSA, JACK, PortAudio and LiteRT print there from C."""
+    with _lock, contextlib.ExitStack() as stack:
+        try:
+            kept = os.dup(2)
+        except OSError:  # no standard error at all, as in a windowed program
+            yield
+            return
+        stack.callback(os.close, kept)
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        stack.callback(os.dup2, kept, 2)
+        yield

@@ -1,0 +1,120 @@
+"""The pipeline: one answer for any chunking, and names that are right on the demo sound."""
+
+from importlib import resources
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kikiwake.engine.config import GateSettings, Settings, SmoothingSettings
+from kikiwake.engine.pipeline import Pipeline
+from kikiwake.engine.result import turns
+from kikiwake.models.cast import load_cast
+
+CAST = load_cast("starter")
+DEMO, RATE = soundfile.read(
+    str(resources.files("kikiwake.models.starter") / "demo.ogg"), dtype="float32"
+)
+EXCERPT = DEMO[: 6 * RATE]
+
+
+def pipeline(**changes) -> Pipeline:
+    arguments = {"sample_rate": RATE, "channels": 1} | changes
+    return Pipeline(CAST, arguments.pop("settings", Settings()), **arguments)
+
+
+def recognize(sound, sizes=(), **changes):
+    p = pipeline(**changes)
+    results, at = [], 0
+    for size in sizes:
+        results += p.process(sound[at : at + size])
+        at += size
+    results += p.process(sound[at:])
+    return results + p.finish()
+
+
+WHOLE = recognize(EXCERPT)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 20_000), max_size=40))
+def test_any_chunking_gives_the_same_results(sizes):
+    assert recognize(EXCERPT, sizes) == WHOLE
+
+
+def test_tiny_blocks_give_the_same_results():
+    assert recognize(EXCERPT[:RATE], [7] * 7_000) == recognize(EXCERPT[:RATE])
+
+
+def test_reset_equals_new():
+    p = pipeline()
+    p.process(DEMO[3 * RATE : 4 * RATE + 123])
+    p.reset()
+    assert p.process(EXCERPT) + p.finish() == WHOLE
+
+
+def test_input_is_not_changed():
+    sound = EXCERPT.copy()
+    sound[100] = np.nan
+    before = sound.copy()
+    recognize(sound)
+    np.testing.assert_array_equal(sound, before)
+
+
+def test_names_of_the_demo_at_other_rates_and_channels():
+    import soxr
+
+    expected = [turn.character for turn in turns(recognize(DEMO))]
+    assert len(set(expected)) >= 4
+    for rate, channels in ((44_100, 2), (24_000, 1), (96_000, 3)):
+        sound = soxr.resample(DEMO, RATE, rate)
+        sound = np.repeat(sound[:, None], channels, axis=1)
+        got = [
+            turn.character for turn in turns(recognize(sound, sample_rate=rate, channels=channels))
+        ]
+        assert got == expected, f"at {rate} Hz"
+
+
+def test_results_come_each_hop():
+    times = np.array([result.time for result in WHOLE])
+    np.testing.assert_allclose(np.diff(times), pipeline().hop_s, atol=2e-6)
+    assert times[-1] == pytest.approx(6, abs=0.12)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, np.nan, np.inf, 1e30])
+def test_constant_input_names_nobody_and_stays_finite(value):
+    p = pipeline()
+    results = p.process(np.full(3 * RATE, value, np.float32))
+    assert all(result.character is None for result in results)
+    assert all(np.isfinite(result.level_db) for result in results)
+    assert p.bad_samples == (0 if np.isfinite(value) else 3 * RATE)
+    msgspec.json.encode(results)
+
+
+def test_silence_after_speech_takes_the_name_away():
+    p = pipeline()
+    p.process(DEMO[: 20 * RATE])
+    results = p.process(np.zeros(2 * RATE, np.float32))
+    assert all(result.character is None for result in results[6:])
+
+
+@pytest.mark.parametrize(("hop_ms", "frames"), [(100, 9), (10, 1), (50, 4), (500, 43)])
+def test_hop_is_whole_frames(hop_ms, frames):
+    p = pipeline(settings=Settings(hop_ms=hop_ms))
+    assert p.hop_s == pytest.approx(frames * 512 / 44_100)
+
+
+def test_a_gate_that_never_opens_names_nobody():
+    strict = Settings(gate=GateSettings(onset_ms=1000.0), smoothing=SmoothingSettings())
+    assert all(result.top == () for result in recognize(EXCERPT[:RATE], settings=strict))
+
+
+def test_shapes_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"block has shape \(3, 2\), need \(n, 1\) or \(n,\)"):
+        pipeline().process(np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match="sample_rate=0 must be positive"):
+        pipeline(sample_rate=0)
+    with pytest.raises(ValueError, match="channels=0 must be positive"):
+        pipeline(channels=0)

@@ -1,0 +1,132 @@
+"""The recognizer: sources, thread and clock, and the demo through a real sound server."""
+
+import json
+import signal
+import sys
+import threading
+import time
+from importlib import resources
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+from kikiwake.engine.capture import FileSource
+from kikiwake.engine.config import Settings
+from kikiwake.engine.recognizer import Recognizer, recognize_file
+from kikiwake.engine.result import Counters, Result, turns
+
+from kikiwake.errors import CastError, SourceError
+
+DEMO = str(resources.files("kikiwake.models.starter") / "demo.ogg")
+
+
+@pytest.fixture(scope="module")
+def demo_results():
+    return list(recognize_file(DEMO, settings=Settings()))
+
+
+def test_recognizer_and_recognize_file_agree(demo_results):
+    with Recognizer(source=DEMO, settings=Settings()) as recognizer:
+        results = list(recognizer)
+    assert results == demo_results
+    assert recognizer.latest == results[-1]
+
+
+def test_results_are_json(demo_results):
+    line = json.loads(msgspec.json.encode(demo_results[-1]))
+    assert set(line) == set(Result.__struct_fields__)
+
+
+def test_leaving_early_stops_the_worker():
+    with Recognizer(source=FileSource(DEMO, realtime=True), settings=Settings()) as recognizer:
+        next(iter(recognizer))
+    assert not any(thread.name == "kikiwake" for thread in threading.enumerate())
+
+
+def test_errors_come_before_anything_starts(tmp_path):
+    with pytest.raises(CastError, match="no such file"):
+        Recognizer(cast=tmp_path / "none.cast", source=DEMO)
+    with pytest.raises(SourceError, match="no such file"), Recognizer(source="./none.wav"):
+        pass
+    with pytest.raises(RuntimeError, match="enter the Recognizer first"):
+        next(iter(Recognizer(source=DEMO)))
+
+
+class Stuck:
+    """A live source that speaks, then delivers nothing for a while, then ends."""
+
+    name, sample_rate, channels, live = "stuck", 48_000, 1, True
+    dropped_samples = overflows = 0
+
+    def __init__(self, quiet_s):
+        self._quiet_s = quiet_s
+
+    def __enter__(self):
+        sound, _ = soundfile.read(DEMO, dtype="float32")
+        self._sound = sound[: 4 * self.sample_rate, None]
+        self._until = None
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def read(self, timeout_s):
+        if self._until is None:
+            self._until = time.monotonic() + self._quiet_s
+            return self._sound
+        if time.monotonic() < self._until:
+            time.sleep(timeout_s)
+            return np.empty((0, 1), np.float32)
+        return None
+
+
+def test_a_source_that_delivers_nothing_is_read_as_silence():
+    with Recognizer(source=Stuck(1.5), settings=Settings()) as recognizer:
+        results = list(recognizer)
+    assert any(result.character for result in results if result.time < 4)
+    assert results[-1].character is None, "no name is left on the screen"
+    assert 1000 <= results[-1].counters.filled_ms <= 1700
+    assert results[-1].time == pytest.approx(5.5, abs=0.4)
+
+
+def test_a_slow_reader_of_a_live_source_misses_results_and_is_told():
+    with Recognizer(source=Stuck(0.3), settings=Settings(hop_ms=10)) as recognizer:
+        time.sleep(1.5)
+        results = list(recognizer)
+    missed = results[-1].counters.missed_results
+    assert missed > 0
+    assert results[-1].time == recognizer.latest.time, "the newest is kept"
+
+
+def test_a_healthy_stream_counts_nothing(demo_results):
+    assert all(result.counters == Counters() for result in demo_results)
+
+
+def shift(ours, reference):
+    """Seconds that our turns come after those of the reference, by their starts."""
+    return float(np.median([a.start - b.start for a, b in zip(ours, reference, strict=True)]))
+
+
+def test_demo_through_the_sound_server_gives_the_turns_of_the_file(pulse, demo_results, tmp_path):
+    """Another program plays it, PortAudio hears it from the monitor: same names, within 150 ms."""
+    sound, rate = soundfile.read(DEMO, dtype="float32")
+    wav = tmp_path / "demo.wav"
+    soundfile.write(wav, sound, rate)
+    environment = pulse.env | {"KIKIWAKE_CONFIG": str(tmp_path / "none.toml")}
+    command = (sys.executable, "-m", "kikiwake", "run", "--input", "loopback", "--json")
+    listener = pulse.popen(*command, env=environment)
+    assert listener.stdout.readline().startswith("{")
+    pulse.play(wav)
+    time.sleep(1)
+    listener.send_signal(signal.SIGINT)
+    output, errors = listener.communicate(timeout=20)
+    assert listener.returncode == 0, errors
+    live = [msgspec.json.decode(line, type=Result) for line in output.splitlines()]
+    expected, heard = turns(demo_results), turns(live)
+    assert [turn.character for turn in heard] == [turn.character for turn in expected]
+    offset = shift(heard, expected)
+    for ours, reference in zip(heard, expected, strict=True):
+        assert ours.start - offset == pytest.approx(reference.start, abs=0.15)
+        assert ours.end - offset == pytest.approx(reference.end, abs=0.15)
+    assert live[-1].counters.dropped_samples == 0

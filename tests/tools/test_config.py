@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import functools
+import tomllib
+from pathlib import Path
+
+import pytest
+from kikiwake.engine.config import (
+    Settings,
+    config_path,
+    default_toml,
+    load_settings,
+    setting_fields,
+)
+
+from kikiwake.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def own_config(monkeypatch, tmp_path) -> Path:
+    """Keep the config file of whoever runs the tests out of them."""
+    path = tmp_path / "own.toml"
+    monkeypatch.setenv("KIKIWAKE_CONFIG", str(path))
+    return path
+
+
+@pytest.fixture
+def complaint(tmp_path):
+    """Load a text, return what is wrong with it."""
+
+    def load(text: str | bytes) -> str:
+        path = tmp_path / "config.toml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        with pytest.raises(ConfigError) as caught:
+            load_settings(path)
+        message = str(caught.value)
+        assert message.startswith(f"config {path}: ")
+        assert "\n" not in message
+        return message.removeprefix(f"config {path}: ")
+
+    return load
+
+
+def test_the_default_file_holds_the_defaults(tmp_path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(default_toml(), encoding="utf-8")
+    assert load_settings(path) == Settings()
+
+
+def test_the_default_file_has_every_key_with_a_comment() -> None:
+    tree = tomllib.loads(default_toml())
+    lines = default_toml().splitlines()
+    for key, default, meta in setting_fields():
+        assert functools.reduce(lambda table, part: table[part], key.split("."), tree) == default
+        assert meta.description
+        (at,) = (
+            i for i, line in enumerate(lines) if line.startswith(key.rpartition(".")[2] + " = ")
+        )
+        assert lines[at - 1].startswith("# ")
+    assert max(map(len, lines)) <= 100
+
+
+def test_without_a_file_there_are_the_defaults(own_config) -> None:
+    assert not own_config.exists()
+    assert load_settings() == Settings()
+
+
+def test_the_environment_names_the_file(own_config) -> None:
+    assert config_path() == own_config
+    own_config.write_text("hop_ms = 50\n[gate]\nhangover_ms = 0\n")
+    settings = load_settings()
+    assert settings.hop_ms == 50
+    assert settings.gate.hangover_ms == 0
+    assert settings.gate.onset_ms == Settings().gate.onset_ms
+
+
+def test_without_the_environment_it_is_in_the_users_folder(monkeypatch) -> None:
+    monkeypatch.delenv("KIKIWAKE_CONFIG")
+    assert config_path().name == "config.toml"
+    assert config_path().parent.name == "kikiwake"
+
+
+def test_overrides_win(own_config) -> None:
+    own_config.write_text('cast = "mine.cast"\n[smoothing]\nswitching_margin = 0.3\n')
+    settings = load_settings(overrides={"smoothing.switching_margin": 0.2, "input": "default"})
+    assert settings.smoothing.switching_margin == 0.2
+    assert (settings.cast, settings.input) == ("mine.cast", "default")
+
+
+def test_an_override_out_of_range_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^option: gate\.aggressiveness = 7: .*0 to 3$"):
+        load_settings(overrides={"gate.aggressiveness": 7})
+
+
+def test_an_unknown_key_is_named_with_a_hint(complaint) -> None:
+    assert complaint("[gate]\nhangover = 3\n") == (
+        "gate.hangover: unknown key; did you mean gate.hangover_ms?"
+    )
+    assert complaint("hopms = 3\n") == "hopms: unknown key; did you mean hop_ms?"
+    assert complaint("zzzzzzz = 3\n").startswith("zzzzzzz: unknown key; known keys: input, cast, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[gate]\naggressiveness = 4", "gate.aggressiveness = 4"),
+        ("[gate]\naggressiveness = -1", "gate.aggressiveness = -1"),
+        ("[gate]\nonset_ms = 19.9", "allowed: 20 to 1000"),
+        ("hop_ms = 9", "hop_ms = 9: expected float >= 10"),
+        ("[smoothing]\nshowing_share = 1.01", "allowed: 0 to 1"),
+        ("[smoothing]\ntime_constant_ms = inf", "smoothing.time_constant_ms = inf"),
+        ('cast = ""', "cast = ''"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(complaint, text, says) -> None:
+    assert says in complaint(text)
+
+
+@pytest.mark.parametrize("key", [key for key, default, _ in setting_fields() if default != ""])
+def test_no_number_is_nan(key) -> None:
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        load_settings(overrides={key: float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('hop_ms = "fast"', "hop_ms = 'fast': expected float, got str"),
+        ("input = 3", "input = 3: expected str, got int"),
+        ("[gate]\naggressiveness = 1.5", "gate.aggressiveness = 1.5: expected int, got float"),
+        ("gate = 3", "gate = 3: expected object, got int"),
+    ],
+)
+def test_a_wrong_type_is_named(complaint, text, says) -> None:
+    assert complaint(text) == says or complaint(text).startswith(f"{says}; allowed: ")
+
+
+def test_what_is_not_toml_is_said(complaint) -> None:
+    assert complaint("hop_ms 100").startswith("is not TOML: ")
+    assert complaint(b"\xff\xfe\x00") == "is not UTF-8 text"
+
+
+def test_a_missing_or_unreadable_file_is_said(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="no such file; `kikiwake config --write` makes"):
+        load_settings(tmp_path / "no.toml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_settings(tmp_path)

@@ -1,0 +1,215 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kikiwake.vad.gate import SpeechGate
+from kikiwake.vad.webrtc import WebRtcVad
+
+FRAME_MS = 20
+
+
+class LoudnessVad:
+    """A detector of 20 ms frames at 1 kHz that takes every frame with a 1 in it for speech."""
+
+    sample_rate = 1000
+    frame_samples = FRAME_MS
+
+    def is_speech(self, frame):
+        return bool(frame.max() > 0.5)
+
+    def reset(self):
+        pass
+
+
+def sound(*stretches):
+    """Speech and silence in turn, in ms, beginning with silence; a sample is a millisecond."""
+    return np.concatenate([np.full(ms, i % 2, np.float32) for i, ms in enumerate(stretches)])
+
+
+def changes(y, **gate):
+    """Milliseconds at which the gate opens and closes."""
+    gate = SpeechGate(LoudnessVad(), **gate)
+    gate.process(y)
+    states = [gate.open_at(t) for t in range(y.size + 1)]
+    return [t for t in range(1, len(states)) if states[t] != states[t - 1]]
+
+
+def vowels(seconds, seed=0):
+    """Something that WebRTC takes for a voice: pulses at 120 Hz, formants, syllables."""
+    n = int(16000 * seconds)
+    t = np.arange(n) / 16000
+    y = sum(
+        g / (1 + ((120 * k - f) / w) ** 2) * np.sin(2 * np.pi * 120 * k * t)
+        for k in range(1, 30)
+        for f, w, g in ((700, 90, 1.0), (1200, 120, 0.6), (2600, 200, 0.3))
+    )
+    y = y / np.abs(y).max() * (0.6 - 0.4 * np.cos(2 * np.pi * 4 * t))
+    y += 0.002 * np.random.default_rng(seed).standard_normal(n)
+    return (0.4 * y).astype(np.float32)
+
+
+class TestTiming:
+    def test_onset_and_hangover(self):
+        y = sound(100, 400, 500)
+        assert changes(y, onset_ms=60, hangover_ms=200) == [160, 720]
+
+    @pytest.mark.parametrize(
+        ("onset_ms", "opens"), [(0, 120), (1, 120), (20, 120), (21, 140), (60, 160), (60.5, 180)]
+    )
+    def test_onset_is_rounded_up(self, onset_ms, opens):
+        assert changes(sound(100, 400), onset_ms=onset_ms, hangover_ms=0) == [opens]
+
+    @pytest.mark.parametrize(
+        ("hangover_ms", "closes"), [(0, 520), (1, 540), (20, 540), (100, 620), (110, 640)]
+    )
+    def test_hangover_is_rounded_up(self, hangover_ms, closes):
+        y = sound(100, 400, 500)
+        assert changes(y, onset_ms=20, hangover_ms=hangover_ms) == [120, closes]
+
+    def test_short_speech_does_not_open(self):
+        assert changes(sound(100, 40, 100, 40, 100), onset_ms=60, hangover_ms=200) == []
+
+    def test_onset_wants_an_unbroken_run(self):
+        y = sound(0, 40, 20, 40, 20, 60, 100)
+        assert changes(y, onset_ms=60, hangover_ms=0) == [180, 200]
+
+    def test_any_speech_extends_the_hangover(self):
+        y = sound(0, 100, 180, 20, 500)
+        assert changes(y, onset_ms=60, hangover_ms=200) == [60, 520]
+
+    def test_it_opens_again_by_onset_only(self):
+        y = sound(0, 100, 300, 40, 300)
+        assert changes(y, onset_ms=60, hangover_ms=200) == [60, 320]
+
+
+class TestShare:
+    def test_of_the_window(self):
+        gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
+        gate.process(sound(500, 100, 500))
+        assert gate.speech_share(0.5, 500) == 0
+        assert gate.speech_share(0.5, 540) == pytest.approx(2 / 25)
+        assert gate.speech_share(0.5, 559) == pytest.approx(2 / 25)
+        assert gate.speech_share(0.5, 1000) == pytest.approx(5 / 25)
+        assert gate.speech_share(0.5, 1040) == pytest.approx(3 / 25)
+        assert gate.speech_share(0.5, 1100) == gate.speech_share(0.5) == 0
+        assert gate.speech_share(1.1) == pytest.approx(5 / 55)
+        assert gate.speech_share(0.09, 600) == 1
+
+    def test_before_the_stream_is_no_speech(self):
+        gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
+        assert gate.speech_share(0.5) == 0
+        gate.process(sound(0, 100))
+        assert gate.speech_share(0.5) == pytest.approx(5 / 25)
+
+
+@given(
+    stretches=st.lists(st.integers(0, 300), max_size=12),
+    cuts=st.lists(st.integers(0, 3000), max_size=20),
+    onset_ms=st.integers(0, 100),
+    hangover_ms=st.integers(0, 300),
+)
+def test_any_chunking(stretches, cuts, onset_ms, hangover_ms):
+    y = sound(5, *stretches)
+    whole = SpeechGate(LoudnessVad(), onset_ms, hangover_ms)
+    whole.process(y)
+    gate = SpeechGate(LoudnessVad(), onset_ms, hangover_ms)
+    for block in np.split(y, sorted(cuts)):
+        gate.process(block)
+        now = gate.samples_seen
+        assert gate.open == gate.open_at(now) == whole.open_at(now)
+        assert gate.speech_share(0.5) == whole.speech_share(0.5, now)
+    assert gate.samples_seen == y.size
+
+
+class TestMemory:
+    def test_what_is_forgotten_is_refused(self):
+        gate = SpeechGate(LoudnessVad(), 60, 200, history_ms=200)
+        gate.process(sound(0, 1000))
+        assert gate.open_at(800)
+        with pytest.raises(ValueError, match=r"sample 780 of the stream is forgotten, .* at 800"):
+            gate.open_at(799)
+        assert gate.speech_share(0.2) == 1
+        with pytest.raises(ValueError, match="sample 780 of the stream is forgotten"):
+            gate.speech_share(0.22)
+
+    def test_what_is_to_come_is_refused(self):
+        gate = SpeechGate(LoudnessVad(), 60, 200)
+        gate.process(np.zeros(30, np.float32))
+        gate.open_at(30)
+        with pytest.raises(ValueError, match=r"sample=31 must be in \[0, samples_seen=30\]"):
+            gate.open_at(31)
+        with pytest.raises(ValueError, match="sample=-1 must be in"):
+            gate.open_at(-1)
+
+    def test_reset_equals_new(self):
+        y = vowels(1.0)
+        new = SpeechGate(WebRtcVad(), 60, 200)
+        used = SpeechGate(WebRtcVad(), 60, 200)
+        used.process(vowels(1.51, seed=1)[:-77])
+        used.reset()
+        assert (used.samples_seen, used.open, used.speech_share(0.5)) == (0, False, 0)
+        new.process(y)
+        used.process(y)
+        for t in range(0, y.size + 1, 320):
+            assert new.open_at(t) == used.open_at(t)
+            assert new.speech_share(0.5, t) == used.speech_share(0.5, t)
+
+
+class TestWebRtc:
+    @pytest.mark.parametrize("aggressiveness", [0, 1, 2, 3])
+    def test_voice_opens_and_silence_closes(self, aggressiveness):
+        gate = SpeechGate(WebRtcVad(aggressiveness), onset_ms=60, hangover_ms=200)
+        silence = np.zeros(16000, np.float32)
+        gate.process(silence)
+        assert not any(gate.open_at(t) for t in range(0, 16001, 320))
+        gate.process(vowels(1.0))
+        assert gate.open
+        assert gate.speech_share(0.5) > 0.9
+        gate.process(silence)
+        assert not gate.open
+        assert gate.speech_share(0.5) == 0
+
+    def test_full_scale_is_clipped_not_wrapped(self):
+        # Wrapped around, 1.5 would become -0.5: the same sound as a clipped one only if clipped.
+        frame = np.sign(vowels(0.02)) * np.float32(1.5)
+        loud, clipped = WebRtcVad(3), WebRtcVad(3)
+        for _ in range(20):
+            assert loud.is_speech(frame) == clipped.is_speech(np.clip(frame, -1, 1))
+        assert np.array_equal(np.unique(loud._pcm), [-32768, 32767])
+
+    def test_input_unchanged(self):
+        y = vowels(0.5)
+        before = y.copy()
+        y.flags.writeable = False
+        SpeechGate(WebRtcVad(), 60, 200).process(y)
+        assert np.array_equal(y, before)
+
+
+class TestRefused:
+    @pytest.mark.parametrize("value", [-1, 4, 1.5, None])
+    def test_aggressiveness(self, value):
+        with pytest.raises(ValueError, match=f"aggressiveness={value} must be 0, 1, 2 or 3"):
+            WebRtcVad(value)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"onset_ms": -1}, "onset_ms=-1 must be 0 or more"),
+            ({"hangover_ms": float("nan")}, "hangover_ms=nan must be 0 or more"),
+            ({"history_ms": 0}, "history_ms=0 must be positive"),
+        ],
+    )
+    def test_gate(self, changes, message):
+        with pytest.raises(ValueError, match=message):
+            SpeechGate(LoudnessVad(), **{"onset_ms": 60, "hangover_ms": 200, **changes})
+
+    def test_sound(self):
+        gate = SpeechGate(LoudnessVad(), 60, 200)
+        with pytest.raises(ValueError, match=r"block has shape \(3, 2\), must be one-dim"):
+            gate.process(np.zeros((3, 2), np.float32))
+        with pytest.raises(ValueError, match="block has dtype float64, must be float32"):
+            gate.process(np.zeros(3))
+        with pytest.raises(ValueError, match=r"frame has shape \(319,\), must be \(320,\)"):
+            WebRtcVad().is_speech(np.zeros(319, np.float32))
+        with pytest.raises(ValueError, match="window_s=0 must be positive"):
+            gate.speech_share(0)
