@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from kikiwake.engine.config import Settings
 from kikiwake.engine.pipeline import Pipeline
 from kikiwake.features.settings import ORIGIN

@@ -249,7 +249,8 @@ class FileSource:
 class PipeSource:
     """Raw little-endian PCM from a binary stream, such as standard input.
 
-    Nothing is lost: what is not read yet holds the writing program back.
+    Nothing is lost: what is not read yet holds the writing program back. So the time of the sound
+    is that of its samples, and a writer that pauses stops it.
 
     Parameters
     ----------
@@ -264,8 +265,6 @@ class PipeSource:
         Signed integers of 16, 24 (three bytes) or 32 bits, or 32-bit floats.
     name : str
         For people.
-    live : bool
-        When nothing comes for a while, that is silence.
 
     Raises
     ------
@@ -281,6 +280,7 @@ class PipeSource:
     the end that make no whole frame are left out. It is opened once.
     """
 
+    live: Final = False
     dropped_samples: Final = 0
     overflows: Final = 0
 
@@ -292,7 +292,6 @@ class PipeSource:
         channels: int = 1,
         sample_format: str = "s16",
         name: str = "standard input",
-        live: bool = True,
     ) -> None:
         if sample_rate < 1:
             raise ConfigError(f"rate {sample_rate} is not allowed: it is in Hz, for instance 48000")
@@ -306,7 +305,6 @@ class PipeSource:
         self.sample_rate = sample_rate
         self.channels = channels
         self.sample_format = sample_format
-        self.live = live
         self._stream = stream
         self._blocks: queue.Queue[bytes | OSError] = queue.Queue(_PIPE_BLOCKS)
         self._closed = threading.Event()

@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SourceError
+from ..quiet import quiet_stderr
 
 # PulseAudio and PipeWire resolve this name themselves, whatever the default sink is.
 _DEFAULT_MONITOR = "@DEFAULT_MONITOR@"
@@ -29,9 +29,6 @@ _NO_LOOPBACK = {
     "win32": "stock PortAudio cannot record what Windows plays (WASAPI loopback comes later): "
     "enable 'Stereo Mix' under the recording devices or install a virtual cable",
 }
-
-# File descriptor 2 and the environment belong to the whole process.
-_process_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -70,24 +67,6 @@ class DeviceInfo:
     pulse_source: str | None = None
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere: ALSA, JACK and PortAudio print there from C."""
-    with _process_lock, contextlib.ExitStack() as stack:
-        try:
-            kept = os.dup(2)
-        except OSError:  # no standard error at all, as in a windowed program
-            yield
-            return
-        stack.callback(os.close, kept)
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        stack.callback(os.dup2, kept, 2)
-        yield
-
-
 def portaudio() -> Any:
     """Load sounddevice, which loads and initialises PortAudio; the device list is frozen then.
 
@@ -102,7 +81,7 @@ def portaudio() -> Any:
         The PortAudio library is missing or does not start; the text says what to install.
     """
     try:
-        with _quiet():
+        with quiet_stderr():
             import sounddevice
     except (ImportError, OSError) as error:
         raise SourceError(
@@ -125,7 +104,7 @@ def opening(device: DeviceInfo) -> Iterator[None]:
         For the loopback of a sound server, ALSA's ``pulse`` plugin learns the source from the
         environment at the moment it connects.
     """
-    with _quiet():
+    with quiet_stderr():
         before = os.environ.get("PULSE_SOURCE")
         if device.pulse_source is not None:
             os.environ["PULSE_SOURCE"] = device.pulse_source

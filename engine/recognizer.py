@@ -34,7 +34,7 @@ class Recognizer:
     ----------
     cast : str, path-like or Cast, optional
         ``starter``, the path of a cast file, or a cast in memory. By default as in the settings.
-    source : str or Source, optional
+    source : str, path-like or Source, optional
         As `kikiwake.engine.capture.open_source` takes it: ``loopback``, ``default``, a device, a
         file. By default as in the settings.
     settings : Settings, optional
@@ -54,9 +54,8 @@ class Recognizer:
 
     Examples
     --------
-    >>> from importlib import resources
-    >>> demo = resources.files("kikiwake.models.starter") / "demo.ogg"
-    >>> with Recognizer(cast="starter", source=str(demo)) as recognizer:
+    >>> from kikiwake.models.starter import DEMO
+    >>> with Recognizer(cast="starter", source=DEMO) as recognizer:
     ...     names = {result.character for result in recognizer}
     >>> len(names - {None}) >= 4
     True
@@ -65,14 +64,16 @@ class Recognizer:
     def __init__(
         self,
         cast: str | os.PathLike[str] | Cast | None = None,
-        source: str | Source | None = None,
+        source: str | os.PathLike[str] | Source | None = None,
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         cast = self.settings.cast if cast is None else cast
         self.cast = cast if isinstance(cast, Cast) else load_cast(cast)
         source = self.settings.input if source is None else source
-        self.source = open_source(source) if isinstance(source, str) else source
+        if isinstance(source, (str, os.PathLike)):
+            source = open_source(os.fspath(source))
+        self.source = source
         self._results: queue.Queue[Result | None] = queue.Queue(QUEUE_RESULTS)
         self._missed = 0
         self._latest: Result | None = None

@@ -18,7 +18,6 @@ import hashlib
 import io
 import os
 import zipfile
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +25,7 @@ import msgspec
 
 from ..errors import CastError
 from ..features.settings import FeatureSettings
+from .starter import STARTER_CAST
 
 FORMAT = "kikiwake-cast"
 VERSION = 1
@@ -179,13 +179,7 @@ def load_cast(name: str | os.PathLike[str] = STARTER) -> Cast:
         If there is no such file, or it is not a cast, is damaged, or is of a newer version.
     """
     if os.fspath(name) == STARTER:
-        shipped = resources.files("kikiwake.models.starter") / "starter.cast"
-        if not shipped.is_file():
-            raise CastError(
-                "cast starter: it is missing from this installation; install kikiwake again, "
-                "or name a cast file"
-            )
-        return _read(STARTER, shipped.read_bytes())
+        name = STARTER_CAST
     path = Path(name)
     if path.is_dir():
         raise CastError(f"cast {path}: is a folder; name a cast file, or {STARTER}")

@@ -165,8 +165,8 @@ class LiveView:
 
     def _turns(self, n: int, wide: bool) -> RenderableType:
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True, style="dim")
-        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, min_width=len("00:00.0"), style="dim")
+        table.add_column(no_wrap=True, min_width=len("00.0 s"), justify="right")
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis")
         for turn in reversed(self._tracker.turns[-n:]):

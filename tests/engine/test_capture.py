@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
+
 from kikiwake.engine.capture import (
     DeviceSource,
     FileSource,
@@ -22,8 +24,6 @@ from kikiwake.engine.capture import (
     Source,
     open_source,
 )
-from numpy.typing import NDArray
-
 from kikiwake.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:

@@ -1,22 +1,20 @@
 """The pipeline: one answer for any chunking, and names that are right on the demo sound."""
 
-from importlib import resources
-
 import msgspec
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kikiwake.engine.config import GateSettings, Settings, SmoothingSettings
 from kikiwake.engine.pipeline import Pipeline
 from kikiwake.engine.result import turns
+from kikiwake.models import starter
 from kikiwake.models.cast import load_cast
 
 CAST = load_cast("starter")
-DEMO, RATE = soundfile.read(
-    str(resources.files("kikiwake.models.starter") / "demo.ogg"), dtype="float32"
-)
+DEMO, RATE = soundfile.read(starter.DEMO, dtype="float32")
 EXCERPT = DEMO[: 6 * RATE]
 
 

@@ -5,20 +5,18 @@ import signal
 import sys
 import threading
 import time
-from importlib import resources
 
 import msgspec
 import numpy as np
 import pytest
 import soundfile
+
 from kikiwake.engine.capture import FileSource
 from kikiwake.engine.config import Settings
 from kikiwake.engine.recognizer import Recognizer, recognize_file
 from kikiwake.engine.result import Counters, Result, turns
-
 from kikiwake.errors import CastError, SourceError
-
-DEMO = str(resources.files("kikiwake.models.starter") / "demo.ogg")
+from kikiwake.models.starter import DEMO
 
 
 @pytest.fixture(scope="module")

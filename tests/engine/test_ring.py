@@ -12,11 +12,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from numba import int64, njit
+from numpy.typing import NDArray
+
 from kikiwake.engine import ring as ring_module
 from kikiwake.engine.capture import _compiled_callback
 from kikiwake.engine.ring import READ, WRITE, SpscRing, count_overflow, pull, push
-from numba import int64, njit
-from numpy.typing import NDArray
 
 # Where the indices begin: at zero, just below the largest int64, just below zero.
 STARTS = (0, 2**63 - 5, -3)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kikiwake.engine.config import SmoothingSettings
 from kikiwake.engine.smoothing import PosteriorSmoother
 

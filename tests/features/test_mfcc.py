@@ -5,16 +5,17 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-import kikiwake.features
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from make_golden import CASES, GOLDEN, signals
+
+import kikiwake.features
 from kikiwake.features.mel import dct_matrix, hann, hz_to_mel, mel_filters, mel_to_hz
 from kikiwake.features.mfcc import PatchStream, mfcc, mfcc_patches
 from kikiwake.features.settings import ORIGIN, FeatureSettings
-from make_golden import CASES, GOLDEN, signals
 
 SIGNALS = signals()
 # Quick to compute, and odd on purpose: a patch that is no whole number of hops.

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kikiwake.models.cast import CARD_NAME, NETWORK_NAME, Cast, Character, load_cast
 
 from kikiwake.errors import CastError
+from kikiwake.models.cast import CARD_NAME, NETWORK_NAME, Cast, Character, load_cast
 
 
 @pytest.fixture(scope="module")

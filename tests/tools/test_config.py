@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from kikiwake.engine.config import (
     Settings,
     config_path,
@@ -12,7 +13,6 @@ from kikiwake.engine.config import (
     load_settings,
     setting_fields,
 )
-
 from kikiwake.errors import ConfigError
 
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kikiwake.engine.result import Result
-from kikiwake.tools.score import Score, Segment, TruthError, parse_rttm, read_rttm, score
 
+from kikiwake.engine.result import Result
 from kikiwake.errors import KikiwakeError
+from kikiwake.tools.score import Score, Segment, TruthError, parse_rttm, read_rttm, score
 
 GRID = 8  # instants a second; a power of two, so that sums of spans are exact
 NAMES = ("Ada", "Ben", "Cy")
