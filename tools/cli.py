@@ -160,18 +160,11 @@ def demo(
     """Recognize the demo sound that ships, and compare with who really speaks in it."""
     if play and fast:
         raise typer.BadParameter("--play and --fast do not go together")
-    from importlib import resources
-
-    from .score import parse_rttm, score
+    from ..models.starter import DEMO, DEMO_TRUTH
+    from .score import read_rttm, score
     from .view import summarize_score
 
-    starter = resources.files("kikiwake.models.starter")
-    sound, truth_file = starter / "demo.ogg", starter / "demo.rttm"
-    if not (sound.is_file() and truth_file.is_file()):
-        raise SourceError(
-            "the demo sound is missing from this installation; install kikiwake again"
-        )
-    truth = parse_rttm(truth_file.read_text(encoding="utf-8"), "demo.rttm")
+    truth = read_rttm(DEMO_TRUTH)
     # The user's gate, smoothing and hop are honoured: the demo shows what they do, and the summary
     # names those that are not the default. Sound and cast are the demo's own, whatever the config
     # file listens to: only the starter cast knows these voices (unless --cast says otherwise).
@@ -183,12 +176,10 @@ def demo(
     results: list[Result] = []
     with _sigterm_as_ctrl_c(), contextlib.ExitStack() as stack:
         with _waiting(as_json):
-            recognizer = Recognizer(
-                source=FileSource(str(sound), realtime=not fast), settings=settings
-            )
+            recognizer = Recognizer(source=FileSource(DEMO, realtime=not fast), settings=settings)
             stack.enter_context(recognizer)
         if play:
-            stack.enter_context(_playing(str(sound)))
+            stack.enter_context(_playing(DEMO))
         show = stack.enter_context(_showing(recognizer, as_json, truth))
         for result in recognizer:
             results.append(result)
@@ -434,7 +425,7 @@ class _TurnLines:
 
 
 @contextlib.contextmanager
-def _playing(path: str) -> Iterator[None]:
+def _playing(path: Path) -> Iterator[None]:
     """Play a sound file on the default output."""
     import soundfile
 

@@ -126,7 +126,7 @@ class LiveView:
         name_width = min(max((cell_len(name) for name in self._colours), default=8), width // 2)
         for candidate in () if result is None else result.top[:n]:
             colour = self._colour(candidate.character)
-            line = Text(set_cell_size(candidate.character, name_width) + " ", style=colour)
+            line = Text.assemble((set_cell_size(candidate.character, name_width), colour), " ")
             line.append_text(_bar(candidate.share, max(width - name_width - 7, 3), colour))
             line.append(f" {percent(candidate.share)}")
             lines.append(line)
@@ -140,7 +140,7 @@ class LiveView:
         lanes = {"heard": heard, "truth": list(self._truth)} if self._truth else {"": heard}
         margin = max(map(len, lanes)) + 1
         for label, segments in lanes.items():
-            line = Text(label.ljust(margin), style="dim")
+            line = Text.assemble((label.ljust(margin), "dim"), no_wrap=True)
             line.append_text(self._lane(segments, now, width - margin - 1))
             yield line
         axis = f"-{LANE_S:.0f} s".ljust((width - margin - 1) - len("now")) + "now"
@@ -273,9 +273,9 @@ def summarize_score(score: Score, counters: Counters) -> RenderableType:
         ),
         Text(
             f"label changes while nobody spoke: {score.unjustified_changes}; "
-            f"longest name after speech: {score.longest_overhang_s:.2f} s; "
-            f"turns: {score.turns_shown} shown, {score.turns_true} true"
+            f"longest name after speech: {score.longest_overhang_s:.2f} s"
         ),
+        Text(f"turns: {score.turns_shown} shown, {score.turns_true} true"),
     ]
     if said := describe_counters(counters):
         lines.append(Text(said, style="yellow"))
@@ -342,7 +342,7 @@ def _level(level_db: float, width: int) -> Text:
     label = "level "
     value = f" {level_db:4.0f} dB" if level_db > FLOOR_DB else f" < {FLOOR_DB:.0f} dB".rjust(8)
     colour = "red" if level_db > -3 else "yellow" if level_db > -12 else "green"
-    line = Text(label, style="dim", no_wrap=True)
+    line = Text.assemble((label, "dim"), no_wrap=True)
     line.append_text(_bar(1 - level_db / FLOOR_DB, max(width - len(label) - 9, 3), colour))
     line.append(value)
     return line

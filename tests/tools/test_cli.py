@@ -10,7 +10,6 @@ import subprocess
 import sys
 import wave
 import zipfile
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -432,9 +431,3 @@ def test_the_live_view_on_a_terminal(sound) -> None:
     after = screen.rpartition("\x1b[?1049l")[2]
     assert "heard" in after
     assert "Traceback" not in screen
-
-
-def test_the_demo_ships() -> None:
-    starter = resources.files("kikiwake.models.starter")
-    assert (starter / "demo.ogg").is_file()
-    assert (starter / "demo.rttm").is_file()

@@ -70,7 +70,7 @@ def test_a_wrong_turn_is_named_beside_the_truth() -> None:
 
 def test_without_colours_the_turns_still_stand_out() -> None:
     text = "\n".join(drawn(filled(), force_terminal=True, color_system="truecolor", no_color=True))
-    assert "\x1b[7m" in text  # reversed
+    assert "\x1b[7mGensai " in text  # reversed, in the timeline
     assert "38;2" not in text
     assert "38;5" not in text
 
