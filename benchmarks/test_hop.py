@@ -58,7 +58,7 @@ def test_hop_beside_the_origin(report):
         import keras
         import librosa
     except ImportError as error:
-        report("\n".join([*table, f"origin's way: not measured ({error}); install .[bench]"]))
+        report("\n".join([*table, f"origin's way: not measured ({error}); install .[test]"]))
         return
     network = build_wrn(PRESETS["origin"], n_coefficients=44, n_frames=44, n_classes=32)
     softmax = keras.Sequential([network, keras.layers.Softmax()])

@@ -129,7 +129,7 @@ class FileSource:
         A regular file.
     realtime : bool
         Deliver at the speed of the sound: a block whose last sample is at time t comes no earlier
-        than t after opening, whatever the delays in between. Otherwise as fast as it is read.
+        than t after the first `read`, whatever the delays in between. Otherwise as fast as it is read.
     block_frames : int > 0
         Sample frames in a block; the last one is shorter.
 
@@ -160,7 +160,7 @@ class FileSource:
         self._file: Any = None
         self._next: NDArray[np.float32] = np.empty((0, 0), np.float32)
         self._delivered = 0
-        self._opened_at = 0.0
+        self._begun_at: float | None = None
 
     def __enter__(self) -> Self:
         """Open the file and read its first block, so that what is wrong is said at once."""
@@ -187,7 +187,7 @@ class FileSource:
         except SourceError:
             self.__exit__(None, None, None)
             raise
-        self._opened_at = time.monotonic()
+        self._begun_at = None
         return self
 
     def __exit__(
@@ -209,7 +209,10 @@ class FileSource:
             return None
         if self.realtime:
             # From the start of the file each time, so that no delay adds to the next.
-            due = self._opened_at + (self._delivered + len(block)) / self.sample_rate
+            # Not from the opening: what is set up in between would have to be caught up with.
+            if self._begun_at is None:
+                self._begun_at = time.monotonic()
+            due = self._begun_at + (self._delivered + len(block)) / self.sample_rate
             wait = due - time.monotonic()
             time.sleep(max(0.0, min(wait, timeout_s)))
             if wait > timeout_s:

@@ -117,7 +117,14 @@ class Recognizer:
     def __iter__(self) -> Iterator[Result]:
         if self._worker is None:
             raise RuntimeError("enter the Recognizer first: with Recognizer(...) as recognizer")
-        while (result := self._results.get()) is not None:
+        while True:
+            try:
+                # Without a timeout Ctrl-C would not get through on Windows.
+                result = self._results.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            if result is None:
+                break
             yield result
         if self._error is not None:
             raise self._error

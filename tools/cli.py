@@ -244,10 +244,13 @@ def run(
     if latest is None:
         _summarize(f"nothing heard: less than {recognizer.settings.hop_ms:g} ms of sound", as_json)
         return
-    bad = latest.counters.bad_samples
-    if not source.live and bad >= int(latest.time * source.sample_rate) * source.channels:
-        raise SourceError(f"{source.name} holds no sound: every sample is NaN or infinite")
     _summarize(summarize(tracker.turns, latest.counters, latest.time), as_json)
+    bad = latest.counters.bad_samples
+    if bad and not source.live:
+        raise SourceError(
+            f"{source.name}: {bad} samples are NaN or infinite and were read as silence; "
+            "mend the sound, or do not trust the names around them"
+        )
 
 
 @app.command()
@@ -348,10 +351,14 @@ def _toml(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _say(text: str) -> None:
-    """Print a line on standard output, at once."""
+def _say(line: str | bytes) -> None:
+    """Print a line on standard output, at once; bytes as they are, whatever its encoding."""
     try:
-        print(text, flush=True)
+        if isinstance(line, bytes):
+            sys.stdout.buffer.write(line + b"\n")
+        else:
+            print(line)
+        sys.stdout.flush()
     except OSError as error:
         raise OutputError(f"standard output was closed: {error.strerror}") from None
 
@@ -365,12 +372,17 @@ def _console(stderr: bool = False) -> Console:
 def _summarize(summary: RenderableType, as_json: bool) -> None:
     # Who reads JSON lines from standard output wants nothing else there.
     console = _console(stderr=as_json)
-    if as_json or console.is_terminal:
-        console.print(summary)
+    if console.is_terminal:
+        console.print(summary, markup=False)
         return
     with console.capture() as captured:
-        console.print(summary)
-    _say(captured.get().rstrip("\n"))
+        # A line of text is one line, however long: a terminal's width means nothing here.
+        console.print(summary, markup=False, soft_wrap=isinstance(summary, str))
+    text = captured.get().rstrip("\n")
+    if as_json:
+        print(text, file=sys.stderr)
+    else:
+        _say(text)
 
 
 def _on_screen(as_json: bool) -> bool:
@@ -392,7 +404,7 @@ def _showing(
 ) -> Iterator[Callable[[Result], None]]:
     """Set up the way results are shown; yields what takes them."""
     if as_json:
-        yield lambda result: _say(msgspec.json.encode(result).decode())
+        yield lambda result: _say(msgspec.json.encode(result))
         return
     if not _on_screen(as_json):
         yield _TurnLines().add
@@ -430,18 +442,22 @@ def _playing(path: Path) -> Iterator[None]:
     import soundfile
 
     from ..engine.devices import one_line, portaudio
+    from ..quiet import quiet_stderr
 
     sounddevice = portaudio()
     samples, rate = soundfile.read(path, dtype="float32")
     try:
-        sounddevice.query_devices(kind="output")
-        sounddevice.play(samples, rate)
+        with quiet_stderr():
+            sounddevice.query_devices(kind="output")
+            sounddevice.play(samples, rate)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise SourceError(f"no sound output to play on: {one_line(error)}") from None
     try:
         yield
-    finally:
+    except BaseException:
         sounddevice.stop()
+        raise
+    sounddevice.wait()
 
 
 @contextlib.contextmanager

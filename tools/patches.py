@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..features.mfcc import mfcc
 from ..features.settings import FeatureSettings
-from .starter.background import band_limit, reverberate
+from .augment import band_limit, reverberate
 
 _Float = NDArray[np.float32]
 
@@ -56,7 +56,7 @@ class PatchComposer:
     clips : sequence of sequence of ndarray of float32, shape (n,)
         For each character its clips: one voice, silence trimmed, at the features' rate.
     background : sequence of ndarray of float32, shape (n,)
-        Sound without speech, at the features' rate, each at least a second long.
+        Sound without speech, at the features' rate, each at least a second and a patch long.
     settings : FeatureSettings
         Of the network to be trained.
 
@@ -77,9 +77,9 @@ class PatchComposer:
         self._patch = settings.patch_samples
         # A clip must hold the part that is taken at its beginning or end.
         self._clips = [[c for c in one if len(c) >= self._patch // 2] for one in clips]
-        self._background = [b for b in background if len(b) >= self._rate]
+        self._background = [b for b in background if len(b) >= max(self._rate, self._patch)]
         if not self._background:
-            raise ValueError("background must hold sounds of at least a second")
+            raise ValueError("background must hold sounds of at least a second and a patch")
         for index, one in enumerate(self._clips):
             if not one:
                 raise ValueError(f"clips[{index}] must hold at least one clip of a quarter second")
@@ -119,7 +119,7 @@ class PatchComposer:
 
     def _onset(self, clip: _Float, label: int, rng: np.random.Generator) -> _Float:
         """Begin of a clip at the end of the patch, after silence or after somebody else."""
-        heard = int(rng.uniform(MIN_SPEECH_S, 0.48) * self._rate)
+        heard = min(int(rng.uniform(MIN_SPEECH_S, 0.48) * self._rate), self._patch)
         voice = _pad_before(clip[:heard], self._patch)
         if rng.random() < 0.45:
             other = self._clip(int(rng.integers(len(self._clips))), rng)
@@ -145,9 +145,9 @@ class PatchComposer:
     def _record(self, sound: _Float, rng: np.random.Generator) -> _Float:
         """Add what lies between a voice and the computer: room, codec, level, noise."""
         if rng.random() < 0.15:
-            sound = reverberate(sound, rng)[: self._patch]
+            sound = reverberate(sound, rng, sample_rate=self._rate)
         if rng.random() < 0.4:
-            sound = band_limit(sound, rng)[: self._patch]
+            sound = band_limit(sound, rng, sample_rate=self._rate)
         level = 10 ** (rng.uniform(-24, 6) / 20)
         noise = rng.standard_normal(self._patch, np.float32) * 10 ** (rng.uniform(-100, -55) / 20)
         mixed = np.clip(sound * level + noise, -1.0, 1.0)

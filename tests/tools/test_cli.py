@@ -25,6 +25,7 @@ from kikiwake.models.cast import CARD_NAME, load_cast
 from kikiwake.tools.cli import main
 
 RATE = 44_100
+SHOW_WHOEVER = ("--showing-share", 0, "--switching-margin", 0)  # leads, be it ever so little
 
 
 class Done(NamedTuple):
@@ -34,7 +35,7 @@ class Done(NamedTuple):
 
     def complaint(self, code: int = 1) -> str:
         """What is wrong, having checked that it is one clear line."""
-        assert (self.code, self.out) == (code, "")
+        assert self.code == code
         (line,) = self.err.splitlines()
         assert line.startswith("kikiwake: ")
         return line.removeprefix("kikiwake: ")
@@ -129,7 +130,7 @@ def test_raw_sound_on_standard_input_is_as_from_a_file(kikiwake, sound) -> None:
 
 def test_turns_are_a_line_each_where_there_is_no_terminal(kikiwake) -> None:
     # Whatever the cast thinks of them, somebody is shown for each of the demo's turns.
-    done = kikiwake("demo", "--fast", "--showing-share", 0, "--switching-margin", 0)
+    done = kikiwake("demo", "--fast", *SHOW_WHOEVER)
     lines = done.out.splitlines()
     turns = [line for line in lines if re.fullmatch(r"\d\d:\d\d\.\d  .+ \(.+\)  \d+ %", line)]
     assert (done.code, done.err) == (0, "")
@@ -155,13 +156,39 @@ def test_the_demo_honours_the_config_but_for_sound_and_cast(kikiwake, own_config
     assert "settings not at their default: gate.hangover_ms = 300.0" in done.err
 
 
+def test_names_that_the_output_cannot_write(tmp_path) -> None:
+    cast = load_cast()
+    characters = tuple(
+        msgspec.structs.replace(character, name=f"{character.name} 花子")
+        for character in cast.card.characters
+    )
+    card = msgspec.structs.replace(cast.card, characters=characters)
+    msgspec.structs.replace(cast, card=card).save(tmp_path / "ja.cast")
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    arguments = ("demo", "--fast", "--cast", tmp_path / "ja.cast", *SHOW_WHOEVER)
+    assert " ?? (" in process(*arguments, env=env).out
+    for line in process(*arguments, "--json", env=env).out.splitlines():
+        result = msgspec.json.decode(line, type=Result)
+        assert all(candidate.character.endswith(" 花子") for candidate in result.top)
+
+
+def test_devices_lists_the_loopback_first_and_marks_the_default(pulse) -> None:
+    done = pulse.run(*command("devices"))
+    assert (done.returncode, done.stderr) == (0, "")
+    headings, *rows = (line.split("\t") for line in done.stdout.splitlines())
+    assert headings[0] == "--input"
+    assert rows[0][0] == "loopback"
+    assert [row[-1] for row in rows].count("default") == 1
+    assert all(len(row) == len(headings) for row in rows)
+
+
 def test_samples_that_are_no_numbers_are_counted(kikiwake, tmp_path) -> None:
     samples = tone()
     samples[1000:1017] = np.nan
     samples[2000] = np.inf
     done = kikiwake("run", "--input", wav(tmp_path / "nan.wav", samples, "FLOAT"))
-    assert (done.code, done.err) == (0, "")
-    assert "bad samples 18" in done.out
+    assert "18 samples are NaN or infinite and were read as silence" in done.complaint()
+    assert "heard, turns:" in done.out, "the names are shown all the same"
 
 
 def test_less_sound_than_one_hop(kikiwake, tmp_path) -> None:
@@ -221,7 +248,7 @@ def test_a_file_of_length_zero(kikiwake, tmp_path) -> None:
 
 def test_a_file_without_one_number(kikiwake, tmp_path) -> None:
     path = wav(tmp_path / "nan.wav", np.full(RATE, np.nan, "f4"), "FLOAT")
-    assert "every sample is NaN" in kikiwake("run", "--input", path).complaint()
+    assert "samples are NaN" in kikiwake("run", "--input", path).complaint()
 
 
 def test_standard_input_without_sound_or_rate() -> None:
