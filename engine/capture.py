@@ -129,7 +129,8 @@ class FileSource:
         A regular file.
     realtime : bool
         Deliver at the speed of the sound: a block whose last sample is at time t comes no earlier
-        than t after the first `read`, whatever the delays in between. Otherwise as fast as it is read.
+        than t after the first `read`, whatever the delays in between. Otherwise as fast as it is
+        read.
     block_frames : int > 0
         Sample frames in a block; the last one is shorter.
 

@@ -49,7 +49,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="The gate stays open for this long, in milliseconds, after speech was "
             "last heard. Longer: fewer gaps within a sentence, names stay longer after its end.",
         ),
-    ] = 200.0
+    ] = 180.0
 
 
 class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,7 +63,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
             "Longer: steadier names, later changes. 0 takes every guess as it comes.",
         ),
-    ] = 150.0
+    ] = 100.0
     switching_margin: Annotated[
         float,
         Meta(
@@ -72,7 +72,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="A name changes only when the new one leads by this share of the "
             "smoothed posterior.",
         ),
-    ] = 0.1
+    ] = 0.4
     showing_share: Annotated[
         float,
         Meta(
@@ -81,7 +81,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="A name is shown only when it holds at least this share of the smoothed "
             "posterior, 0 to 1.",
         ),
-    ] = 0.5
+    ] = 0.6
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -111,7 +111,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             description="Time between two results, in milliseconds; rounded to whole frames of "
             "the cast's features (11.6 ms for the starter cast).",
         ),
-    ] = 100.0
+    ] = 25.0
     gate: GateSettings = GateSettings()
     smoothing: SmoothingSettings = SmoothingSettings()
 

@@ -95,8 +95,14 @@ class Turn(msgspec.Struct, frozen=True):
     actor: str
 
 
+BRIDGED_S = 0.5
+
+
 class TurnTracker:
     """Adds up results to turns, as they come.
+
+    A pause of up to half a second after which the same character goes on is part of the turn, as
+    people take it.
 
     Attributes
     ----------
@@ -117,7 +123,16 @@ class TurnTracker:
             self.turns[-1] = msgspec.structs.replace(self.turns[-1], end=result.time)
         if result.character != self._shown and result.character is not None:
             assert result.actor is not None
-            self.turns.append(Turn(result.time, result.time, result.character, result.actor))
+            turn = Turn(result.time, result.time, result.character, result.actor)
+            last = self.turns[-1] if self.turns else None
+            if (
+                last is not None
+                and last.character == turn.character
+                and turn.start - last.end <= BRIDGED_S
+            ):
+                self.turns[-1] = msgspec.structs.replace(last, end=turn.end)
+            else:
+                self.turns.append(turn)
         self._shown = result.character
 
 

@@ -111,7 +111,7 @@ class PosteriorSmoother:
         lead = float(characters[best])
         held = nobody if self._shown is None else float(characters[self._shown])
         margin = self._settings.switching_margin
-        if self._shown is not None and nobody > held + margin and nobody >= lead:
+        if self._shown is not None and nobody > held and nobody >= lead:
             self._shown = None
         elif best != self._shown and lead > held + margin and lead >= self._settings.showing_share:
             self._shown = best

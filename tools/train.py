@@ -67,7 +67,8 @@ def train(
     Returns
     -------
     keras.Model
-        With the exponential average of its weights over the steps, in float32.
+        With the exponential average of its weights over the steps, in float32. The figures printed
+        on the way are those of the weights themselves.
 
     Notes
     -----
@@ -100,13 +101,17 @@ def train(
     finally:
         keras.mixed_precision.set_global_policy("float32")
     steps = epochs * len(batches)
+    warmup_steps = min(200, steps // 2)
     model.compile(
         optimizer=keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(
-                1e-5, steps - 200, warmup_target=LEARNING_RATE, warmup_steps=min(200, steps // 2)
+                1e-5,
+                max(1, steps - warmup_steps),
+                warmup_target=LEARNING_RATE,
+                warmup_steps=warmup_steps,
             ),
             use_ema=True,
-            ema_momentum=0.998,
+            ema_momentum=min(0.998, 1 - 10 / max(steps, 20)),
         ),
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=LABEL_SMOOTHING
@@ -122,6 +127,8 @@ def train(
         callbacks=[
             # Keeps weights, optimizer and epoch, and goes on from there when run again.
             keras.callbacks.BackupAndRestore(folder / "state", delete_checkpoint=False),
+            # Order and masks go by the epoch, so that a resumed training sees what it would have.
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.begin(epoch)),
         ],
     )
     result = build_wrn(settings, **shape)
@@ -137,8 +144,11 @@ def _batches(
     class Batches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
             super().__init__()
-            self._epoch = 0
-            self._order = np.random.default_rng(seed).permutation(len(label))
+            self.begin(0)
+
+        def begin(self, epoch: int) -> None:
+            self._epoch = epoch
+            self._order = np.random.default_rng((seed, epoch)).permutation(len(label))
 
         def __len__(self) -> int:
             return len(label) // BATCH
@@ -155,10 +165,6 @@ def _batches(
                 patches = _blend(patches, patches[other], mine[:, None, None, None])
                 target = _blend(target, target[other], mine[:, None])
             return patches, target
-
-        def on_epoch_end(self) -> None:
-            self._epoch += 1
-            self._order = np.random.default_rng((seed, self._epoch)).permutation(len(label))
 
     return Batches()
 

@@ -193,7 +193,7 @@ def test_samples_that_are_no_numbers_are_counted(kikiwake, tmp_path) -> None:
 
 def test_less_sound_than_one_hop(kikiwake, tmp_path) -> None:
     done = kikiwake("run", "--input", wav(tmp_path / "short.wav", tone(0.05)))
-    assert done == (0, "nothing heard: less than 100 ms of sound\n", "")
+    assert done == (0, "nothing heard: less than 25 ms of sound\n", "")
 
 
 def test_config_shows_where_and_what(kikiwake, own_config) -> None:
@@ -201,10 +201,10 @@ def test_config_shows_where_and_what(kikiwake, own_config) -> None:
     assert done.code == 0
     assert done.out.startswith(f"# {own_config} does not exist")
     own_config.parent.mkdir()
-    own_config.write_text(done.out.replace("hop_ms = 100.0", "hop_ms = 50.0"))
+    own_config.write_text(done.out.replace("hop_ms = 25.0", "hop_ms = 50.0"))
     again = kikiwake("config").out
     assert again.startswith(f"# {own_config} is there")
-    assert "hop_ms = 50.0  # default: 100.0" in again
+    assert "hop_ms = 50.0  # default: 25.0" in again
 
 
 def test_config_writes_a_file_that_it_finds_good(kikiwake, own_config) -> None:
@@ -216,7 +216,7 @@ def test_config_writes_a_file_that_it_finds_good(kikiwake, own_config) -> None:
     assert "--force" in kikiwake("config", "--write").complaint()
     assert load_settings().hop_ms == 50
     assert kikiwake("config", "--write", "--force").code == 0
-    assert load_settings().hop_ms == 100
+    assert load_settings().hop_ms == 25
 
 
 def test_what_needs_no_sound_loads_nothing_heavy() -> None:

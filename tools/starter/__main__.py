@@ -44,7 +44,7 @@ TRAINED_ON = (
 )
 BACKGROUND_SECONDS = 8.0
 # (set, sounds of background, patches, seed)
-SETS = (("train", 300, 64_000, 1), ("validation", 80, 6_000, 2))
+SETS = (("train", 400, 80_000, 1), ("validation", 80, 6_000, 2))
 KINDS: tuple[Kind, ...] = ("music", "music", "music", "noise", "noise", "effects")
 
 
@@ -55,7 +55,7 @@ def main(
     to: Annotated[Path, typer.Option(help="Folder for the cast and the demo sound.")] = Path(
         "models/starter"
     ),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training patches.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training patches.")] = 7,
 ) -> None:
     """Make the starter cast and the demo sound from nothing."""
     features = FeatureSettings()
@@ -90,9 +90,14 @@ def main(
 def patches(work: Path, name: str, features: FeatureSettings) -> PatchSet:
     """Compose the patches of a set, or read those composed before."""
     kept = work / f"patches-{name}.npz"
-    if kept.exists():
-        with np.load(kept, allow_pickle=False) as arrays:
-            return PatchSet(arrays["mfcc"].astype(np.float32), arrays["label"])
+    if not kept.exists():
+        compose(work, name, features, kept)
+    with np.load(kept, allow_pickle=False) as arrays:
+        return PatchSet(arrays["mfcc"].astype(np.float32), arrays["label"])
+
+
+def compose(work: Path, name: str, features: FeatureSettings, kept: Path) -> None:
+    """Compose the patches of a set and keep them."""
     _, n_sounds, n_patches, seed = next(row for row in SETS if row[0] == name)
     rng = np.random.default_rng(seed)
     clips = [
@@ -107,7 +112,6 @@ def patches(work: Path, name: str, features: FeatureSettings) -> PatchSet:
     temporary = kept.with_suffix(".part.npz")
     np.savez(temporary, mfcc=composed.mfcc.astype(np.float16), label=composed.label)
     temporary.replace(kept)
-    return composed
 
 
 def clip_paths(speech: Path, name: str, voice: str) -> list[Path]:

@@ -11,7 +11,7 @@ Stopped at any moment, it goes on where it was.
 Notes
 -----
 Resampling a voice up or down leaves it a bandwidth of ``12 kHz * min(pitch, 1)``. Who trains on
-these clips should vary the bandwidth of all of them (see `.background.band_limit`), or a network
+these clips should vary the bandwidth of all of them (see `..augment.band_limit`), or a network
 may learn the edge instead of the voice.
 
 References

@@ -1,0 +1,207 @@
+"""From patches to an int8 cast, small: train, go on, quantize, run, calibrate."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="training needs kikiwake[train]")
+
+from kikiwake.features.settings import FeatureSettings
+from kikiwake.models.cast import Calibration, Cast, CastCard, Character, load_cast, network_digest
+from kikiwake.models.runner import CastRunner, load_interpreter
+from kikiwake.models.wrn import PRESETS
+from kikiwake.tools import train as training
+from kikiwake.tools.patches import PatchSet
+from kikiwake.tools.quantize import best_temperature, non_int8_tensors, operations, to_int8
+
+# Sixteen coefficients in sixteen frames: all of the way, at a tenth of the work.
+FEATURES = FeatureSettings(n_mels=32, n_mfcc=16, patch_samples=15 * 512)
+N_CLASSES = 4
+EPOCHS = 2
+
+
+def easy_patches(n, seed):
+    """Make patches that are a pattern of their class under half as much noise."""
+    shape = (FEATURES.n_mfcc, FEATURES.patch_frames)
+    patterns = np.random.default_rng(0).standard_normal((N_CLASSES, *shape))
+    rng = np.random.default_rng((1, seed))
+    label = rng.integers(N_CLASSES, size=n)
+    # Coefficients as unlike in level and spread as cepstra are.
+    spread = np.geomspace(100, 3, shape[0])[:, None]
+    mfcc = (patterns[label] + 0.5 * rng.standard_normal((n, *shape))) * spread - 2 * spread
+    return PatchSet(mfcc.astype(np.float32), label)
+
+
+@pytest.fixture(scope="module")
+def patches():
+    return easy_patches(600, 1)
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return easy_patches(200, 2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("training")
+
+
+def train(patches, held_out, folder, epochs):
+    with pytest.MonkeyPatch.context() as patch:
+        # So few patches make enough steps for the schedule only in small batches.
+        patch.setattr(training, "BATCH", 2)
+        return training.train(
+            patches,
+            held_out,
+            settings=PRESETS["tiny"],
+            n_classes=N_CLASSES,
+            epochs=epochs,
+            folder=folder,
+        )
+
+
+@pytest.fixture(scope="module")
+def model(patches, held_out, folder):
+    return train(patches, held_out, folder, EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def normalisation(patches):
+    return training.normalisation(patches)
+
+
+@pytest.fixture(scope="module")
+def float_logits(model, held_out, normalisation):
+    return model.predict(training.standardise(held_out.mfcc, *normalisation), verbose=0)
+
+
+@pytest.fixture(scope="module")
+def network(model, patches, normalisation):
+    return to_int8(model, training.standardise(patches.mfcc, *normalisation))
+
+
+@pytest.fixture(scope="module")
+def cast(network, normalisation):
+    mean, std = normalisation
+    return Cast(
+        CastCard(
+            format="kikiwake-cast",
+            version=1,
+            name="Easy",
+            characters=tuple(Character(f"c{i}", "Ada") for i in range(N_CLASSES - 1)),
+            background=True,
+            features=FEATURES,
+            mean=tuple(mean.tolist()),
+            std=tuple(std.tolist()),
+            calibration=Calibration(temperature=1.0),
+            network_sha256=network_digest(network),
+            trained_on="random numbers",
+            licence="Apache-2.0",
+        ),
+        network,
+    )
+
+
+def test_normalisation(patches, normalisation):
+    x = training.standardise(patches.mfcc, *normalisation)
+    assert x.shape == (*patches.mfcc.shape, 1)
+    assert x.dtype == np.float32
+    assert x.mean(axis=(0, 2, 3)) == pytest.approx(0, abs=1e-3)
+    assert x.std(axis=(0, 2, 3)) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_coefficient_that_never_changes_stays_finite():
+    flat = PatchSet(np.full((3, 2, 4), 7, np.float32), np.zeros(3, np.int64))
+    assert np.all(training.standardise(flat.mfcc, *training.normalisation(flat)) == 0)
+
+
+def test_training_learns(model, float_logits, held_out):
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert model.compute_dtype == "float32"
+    assert float_logits.dtype == np.float32
+    assert np.mean(float_logits.argmax(axis=1) == held_out.label) > 0.9
+
+
+def test_training_leaves_the_precision_as_it_was(model):
+    import keras
+
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_a_finished_training_is_not_done_again(model, patches, held_out, folder, capfd):
+    again = train(patches, held_out, folder, EPOCHS)
+    assert "val_loss" not in capfd.readouterr().out
+    for mine, wanted in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, wanted)
+
+
+def test_a_stopped_training_goes_on(patches, held_out, tmp_path, capfd):
+    some = PatchSet(patches.mfcc[:420], patches.label[:420])
+    kept = tmp_path / "state" / "training_metadata.json"
+    for epochs in (1, 2):
+        train(some, held_out, tmp_path, epochs)
+        assert capfd.readouterr().out.count("val_loss") == 1  # one line an epoch
+        assert json.loads(kept.read_text())["epoch"] == epochs
+
+
+def test_int8_and_nothing_else(network):
+    assert non_int8_tensors(network) == []
+    interpreter = load_interpreter(network)
+    details = interpreter.get_tensor_details()
+    assert {np.dtype(tensor["dtype"]).name for tensor in details if tensor["name"]} == {
+        "int8",
+        "int32",
+    }
+    (source,), (sink,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert source["dtype"] == sink["dtype"] == np.int8
+    assert len(network) < 300_000
+
+
+def test_only_builtin_operations(network):
+    counts = operations(network)
+    counts.pop("DELEGATE", None)  # how the runtime runs them here, not part of the file
+    assert counts["CONV_2D"] == 7
+    assert counts["FULLY_CONNECTED"] == 2
+    assert set(counts) <= {
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "CONV_2D",
+        "FULLY_CONNECTED",
+        "MEAN",
+        "MUL",
+        "PAD",
+    }
+    assert b"Flex" not in network
+
+
+def test_runner_agrees_with_the_float_network(cast, held_out, float_logits, tmp_path):
+    cast.save(tmp_path / "easy.cast")
+    runner = CastRunner(load_cast(tmp_path / "easy.cast"))
+    logits = np.stack([runner.logits(patch) for patch in held_out.mfcc])
+    assert np.mean(logits.argmax(axis=1) == float_logits.argmax(axis=1)) >= 0.95
+    span = float_logits.max() - float_logits.min()
+    assert np.abs(logits - float_logits).mean() < 0.03 * span
+    posterior = runner.posterior(held_out.mfcc[0])
+    assert posterior.sum() == pytest.approx(1, abs=1e-5)
+    wanted = np.exp(logits[0] - logits[0].max())
+    assert posterior == pytest.approx(wanted / wanted.sum(), abs=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_best_temperature_finds_the_one_that_was_put_in(temperature):
+    rng = np.random.default_rng(0)
+    honest = 2 * rng.standard_normal((20_000, 5))
+    probability = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
+    drawn = rng.random((len(honest), 1))
+    label = np.minimum((probability.cumsum(axis=1) < drawn).sum(axis=1), 4)
+    found = best_temperature((honest * temperature).astype(np.float32), label)
+    assert found == pytest.approx(temperature, rel=0.05)
+
+
+def test_best_temperature_stays_in_its_range():
+    sure = np.eye(3, dtype=np.float32)[np.arange(300) % 3]
+    label = np.arange(300) % 3
+    assert best_temperature(sure, label) == pytest.approx(0.2, rel=0.01)
+    assert best_temperature(sure, (label + 1) % 3) == pytest.approx(5, rel=0.01)
