@@ -20,6 +20,8 @@ from .smoothing import PosteriorSmoother
 
 TOP = 8
 SILENCE_DB = -120.0
+# 18 dB over full scale. What is louder is no sound, and would overflow further on.
+LOUDEST = np.float32(8.0)
 
 
 class Pipeline:
@@ -140,12 +142,10 @@ class Pipeline:
         if not good.all():
             self.bad_samples += int(good.size - np.count_nonzero(good))
             block = np.where(good, block, np.float32(0))
-        if self._channels == 1:
-            return block[:, 0].astype(np.float32, copy=False)
         # One column after the other: the mean of a row must not depend on the block's length.
-        mono = block[:, 0].astype(np.float32)
+        mono = block[:, 0].clip(-LOUDEST, LOUDEST, dtype=np.float32)
         for channel in range(1, self._channels):
-            mono += block[:, channel]
+            mono += block[:, channel].clip(-LOUDEST, LOUDEST)
         mono *= np.float32(1.0 / self._channels)
         return mono
 

@@ -88,11 +88,12 @@ class PulseServer:
         child: subprocess.Popen[str] = subprocess.Popen(command, **(settings | options))
         return child
 
-    def play(self, path: str | os.PathLike[str]) -> None:
+    def play(self, path: str | os.PathLike[str], timeout_s: float = 120) -> None:
         """Play a sound file into the sink; returns when it has been played."""
         # A second in advance: with less the player falls behind on a busy machine, and the sink
         # fills in silence.
-        done = self.run("paplay", "--latency-msec=1000", f"--device={self.sink}", str(path))
+        command = ("paplay", "--latency-msec=1000", f"--device={self.sink}", str(path))
+        done = self.run(*command, timeout_s=timeout_s)
         assert done.returncode == 0, done.stderr
 
     def stop(self) -> None:

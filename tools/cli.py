@@ -238,9 +238,9 @@ def run(
         show = stack.enter_context(_showing(recognizer, as_json))
         with contextlib.suppress(KeyboardInterrupt):
             for result in recognizer:
+                latest = result
                 tracker.add(result)
                 show(result)
-                latest = result
     if latest is None:
         _summarize(f"nothing heard: less than {recognizer.settings.hop_ms:g} ms of sound", as_json)
         return

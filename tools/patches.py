@@ -150,8 +150,14 @@ class PatchComposer:
             sound = band_limit(sound, rng, sample_rate=self._rate)
         level = 10 ** (rng.uniform(-24, 6) / 20)
         noise = rng.standard_normal(self._patch, np.float32) * 10 ** (rng.uniform(-100, -55) / 20)
-        mixed = np.clip(sound * level + noise, -1.0, 1.0)
-        return mixed.astype(np.float32)
+        mixed = (sound * level + noise).astype(np.float32)
+        if rng.random() < 0.4:
+            # A low sampling rate or a codec on the way: nothing at all above an edge.
+            edge_hz = float(np.exp(rng.uniform(np.log(3_600), np.log(20_000))))
+            spectrum = np.fft.rfft(mixed)
+            spectrum[round(edge_hz / self._rate * self._patch) :] = 0
+            mixed = np.fft.irfft(spectrum, self._patch).astype(np.float32)
+        return np.clip(mixed, -1.0, 1.0)
 
     def _clip(self, label: int, rng: np.random.Generator) -> _Float:
         clips = self._clips[label]

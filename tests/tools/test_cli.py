@@ -192,7 +192,7 @@ def test_samples_that_are_no_numbers_are_counted(kikiwake, tmp_path) -> None:
 
 
 def test_less_sound_than_one_hop(kikiwake, tmp_path) -> None:
-    done = kikiwake("run", "--input", wav(tmp_path / "short.wav", tone(0.05)))
+    done = kikiwake("run", "--input", wav(tmp_path / "short.wav", tone(0.02)))
     assert done == (0, "nothing heard: less than 25 ms of sound\n", "")
 
 
