@@ -95,7 +95,7 @@ def test_silence_after_speech_takes_the_name_away():
     p = pipeline()
     p.process(DEMO[: 20 * RATE])
     results = p.process(np.zeros(2 * RATE, np.float32))
-    assert all(result.character is None for result in results[6:])
+    assert all(result.character is None for result in results if result.time > 20.5)
 
 
 @pytest.mark.parametrize(("hop_ms", "frames"), [(100, 9), (10, 1), (50, 4), (500, 43)])
