@@ -74,7 +74,7 @@ class Pipeline:
         hop_frames = max(1, round(settings.hop_ms / 1e3 * self._rate / features.hop_length))
         self._hop = np.zeros(hop_frames * features.hop_length, np.float32)
         self.hop_s = len(self._hop) / self._rate
-        self._patch_s = features.patch_samples / self._rate
+        self._patch_s = features.patch_s
         self._resampler = _Resampler(sample_rate, self._rate, "HQ")
         self._runner = CastRunner(cast)
         self._patches = PatchStream(features, hop_frames)

@@ -148,24 +148,57 @@ def compose_demo(
     KikiwakeError
         If a clip is missing or unreadable.
     """
+    turns, number = [], 0
+    for turn in DEMO:
+        clips = range(number, number + len(turn.lines))
+        folder = speech_dir / "demo" / turn.voice
+        turns.append((turn.voice, [folder / f"{clip:03d}.flac" for clip in clips]))
+        number += len(turn.lines)
+    return compose_scene(turns, seed)
+
+
+def compose_scene(
+    turns: Sequence[tuple[str, Sequence[Path]]], seed: int
+) -> tuple[Audio, list[Segment]]:
+    """Compose a conversation of the demo's form from any clips.
+
+    Parameters
+    ----------
+    turns : sequence of (str, sequence of Path)
+        Voice and clips of each turn, nine turns at least.
+    seed : int >= 0
+        Decides pauses, levels, music and room.
+
+    Returns
+    -------
+    y, segments
+        As of `compose_demo`.
+
+    Raises
+    ------
+    ValueError
+        If there are too few turns.
+    KikiwakeError
+        If a clip is missing or unreadable.
+    """
     import soxr  # type: ignore[import-untyped, unused-ignore]
 
+    if len(turns) <= _UNDER_TURNS[-1]:
+        raise ValueError(f"turns has {len(turns)} turns, need more than {_UNDER_TURNS[-1]}")
     rng = np.random.default_rng([_SEED_BASE, seed])
     placed: list[tuple[int, Audio]] = []
     segments: list[Segment] = []
     music_at = under_from = under_to = 0
     at = _n(_LEAD_IN_S)
-    number = 0
-    for turn_number, turn in enumerate(DEMO):
+    for turn_number, (voice, clips) in enumerate(turns):
         parts: list[Audio] = []
-        for _ in turn.lines:
+        for clip in clips:
             if parts:
                 parts.append(np.zeros(_n(rng.uniform(*_LINE_GAP_S)), np.float32))
-            parts.append(_read_clip(speech_dir / "demo" / turn.voice / f"{number:03d}.flac"))
-            number += 1
+            parts.append(_read_clip(clip))
         y = np.concatenate(parts) * _db(rng.uniform(-1.5, 1.5))
         placed.append((at, y))
-        character = VOICES_BY_ID[turn.voice].character
+        character = VOICES_BY_ID[voice].character
         segments.extend(
             Segment((at + start) / _RATE, (stop - start) / _RATE, character)
             for start, stop in _stretches(y)
@@ -179,7 +212,7 @@ def compose_demo(
         if turn_number == _MUSIC_AFTER:
             music_at = at + _n(pause)
             at = music_at + _n(_MUSIC_S) + _n(rng.uniform(*_TURN_GAP_S))
-        elif turn_number + 1 < len(DEMO):
+        elif turn_number + 1 < len(turns):
             at += _n(_QUICK_GAP_S if turn_number in _QUICK_AFTER else pause)
     out = room_tone((at + _n(_LEAD_OUT_S)) / _RATE, rng) * _db(_ROOM_DBFS - _BACKGROUND_DBFS)
     for where, y in placed:
