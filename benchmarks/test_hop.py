@@ -30,30 +30,30 @@ def speech_like(seconds: float) -> np.ndarray:
     return stereo.astype(np.float32)
 
 
-def our_hops() -> tuple[list[float], float]:
-    """Seconds each for the hops of two minutes, and the share of them that ran the network."""
-    pipeline = Pipeline(load_cast("starter"), Settings(), sample_rate=RATE, channels=2)
-    n = round(pipeline.hop_s * RATE)
+def our_blocks(hop_ms: float) -> tuple[list[float], float]:
+    """Seconds each for 100 ms of sound, and the share of results that ran the network."""
+    settings = Settings(hop_ms=hop_ms)
+    pipeline = Pipeline(load_cast("starter"), settings, sample_rate=RATE, channels=2)
     sound = speech_like(120)
-    seconds, speech = [], 0
-    for start in range(0, len(sound) - n, n):
-        block = sound[start : start + n]
+    seconds, speech = [], []
+    for start in range(0, len(sound), RATE // 10):
         began = time.perf_counter()
-        results = pipeline.process(block)
+        results = pipeline.process(sound[start : start + RATE // 10])
         took = time.perf_counter() - began
         if start > RATE:  # warm
-            seconds += [took] * len(results)
-            speech += sum(result.speech for result in results)
-    return seconds, speech / len(seconds)
+            seconds.append(took)
+            speech += [result.speech for result in results]
+    return seconds, float(np.mean(speech))
 
 
 def test_hop_beside_the_origin(report):
-    seconds, share = our_hops()
-    assert share > 0.9, "the gate must be open, or the network is not measured"
-    table = [
-        "A hop of 100 ms, one thread, 48 kHz stereo in, result out",
-        f"ours                     {percentiles(seconds)}",
-    ]
+    table = ["100 ms of sound in, results out, one thread, 48 kHz stereo"]
+    for hop_ms in (100, Settings().hop_ms):
+        seconds, share = our_blocks(hop_ms)
+        assert share > 0.9, "the gate must be open, or the network is not measured"
+        table.append(f"ours, hop of {hop_ms:3.0f} ms       {percentiles(seconds)}")
+        if hop_ms == 100:
+            ours = float(np.median(seconds))
     try:
         import keras
         import librosa
@@ -72,14 +72,15 @@ def test_hop_beside_the_origin(report):
         softmax.predict(features[None, :, :, None], verbose=0)
         if index >= 3:  # the first calls compile
             theirs.append(time.perf_counter() - began)
-    ratio = float(np.median(theirs) / np.median(seconds))
+    ratio = float(np.median(theirs)) / ours
     table += [
         f"origin's way, each patch {percentiles(theirs)}   (librosa MFCC, Keras predict,"
         f" {network.count_params() / 1e6:.1f} M parameters)",
         f"ratio of medians         {ratio:.0f}",
     ]
     report("\n".join(table))
-    assert ratio > 1
+    # 3 ms against the 50 to 160 that the origin's way takes: less than this and something is wrong.
+    assert ratio > 20
 
 
 @pytest.mark.parametrize("channels", [1, 2])

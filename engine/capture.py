@@ -21,7 +21,7 @@ import numpy as np
 from numba import cfunc, types
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, SourceError
+from ..errors import ConfigError, KikiwakeError, SourceError
 from .devices import DeviceInfo, find_device, list_devices, one_line, opening, portaudio
 from .ring import SpscRing, address_of, count_overflow, push
 
@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.005
 _RING_S: Final = 4.0
 _CHANNELS: Final = 2
+_RATES: Final = 4_000, 768_000
+_MOST_CHANNELS: Final = 64
 _INPUT_OVERFLOW: Final = 2  # PortAudio's paInputOverflow
 
 # Raw little-endian PCM: bytes a sample, and what full scale is.
@@ -182,6 +184,7 @@ class FileSource:
         self.channels = int(self._file.channels)
         self._delivered = 0
         try:
+            _check_form(self.sample_rate, self.channels, self.name, SourceError)
             self._next = self._decode()
             if not len(self._next):
                 raise SourceError(f"{self.path} holds no sound: its length is zero")
@@ -297,10 +300,7 @@ class PipeSource:
         sample_format: str = "s16",
         name: str = "standard input",
     ) -> None:
-        if sample_rate < 1:
-            raise ConfigError(f"rate {sample_rate} is not allowed: it is in Hz, for instance 48000")
-        if channels < 1:
-            raise ConfigError(f"{channels} channels are not allowed: there must be one at least")
+        _check_form(sample_rate, channels, name, ConfigError)
         if sample_format not in _FORMATS:
             raise ConfigError(
                 f"format {sample_format!r} is not known: it is one of {', '.join(_FORMATS)}"
@@ -471,6 +471,7 @@ class DeviceSource:
         self.name = device.name
         self.sample_rate = rate or device.sample_rate
         self.channels = channels or min(_CHANNELS, device.channels)
+        _check_form(self.sample_rate, self.channels, device.name, ConfigError)
         ring = SpscRing(round(_RING_S * self.sample_rate), self.channels)
         try:
             with opening(device):
@@ -592,7 +593,8 @@ def open_source(
     Raises
     ------
     ConfigError
-        Raw PCM of unknown rate, or with a rate, channels or a format that is not allowed.
+        Raw PCM of unknown rate, or with a rate, channels or a format that is not allowed; any of
+        them where they do not apply.
     SourceError
         There is no standard input. Everything else is found out on entering the source.
     """
@@ -607,8 +609,13 @@ def open_source(
             channels=1 if channels is None else channels,
             sample_format=sample_format or "s16",
         )
+    if sample_format is not None:
+        raise ConfigError("--format is for raw sound: it goes with --input - only")
     is_device = spec in {"default", "loopback"} or spec.isdecimal()
-    if not is_device and (_FILE_NAME.search(spec) or Path(spec).exists()):
+    # os.path, unlike Path, takes any text for a name: one too long is just no file.
+    if not is_device and (_FILE_NAME.search(spec) or os.path.exists(spec)):
+        if sample_rate is not None or channels is not None:
+            raise ConfigError("--rate and --channels do not go with a file, which says its own")
         return FileSource(spec, realtime=realtime)
     return DeviceSource(spec, sample_rate=sample_rate, channels=channels)
 
@@ -637,6 +644,15 @@ def _compiled_callback() -> Any:
     pointer = types.voidptr
     signature = types.intc(pointer, pointer, ulong, pointer, ulong, pointer)
     return cast(Any, cfunc(signature))(_on_block)
+
+
+def _check_form(sample_rate: int, channels: int, name: str, error: type[KikiwakeError]) -> None:
+    """Refuse what no sound has, and what resamplers and buffers choke on."""
+    low, high = _RATES
+    if not low <= sample_rate <= high:
+        raise error(f"{name}: rate {sample_rate} is not allowed: {low} to {high} Hz")
+    if not 1 <= channels <= _MOST_CHANNELS:
+        raise error(f"{name}: {channels} channels are not allowed: 1 to {_MOST_CHANNELS}")
 
 
 def _need_open(handle: object, name: str) -> None:

@@ -63,12 +63,12 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
             "Longer: steadier names, later changes. 0 takes every guess as it comes.",
         ),
-    ] = 100.0
+    ] = 75.0
     switching_margin: Annotated[
         float,
         Meta(
             ge=0,
-            le=1,
+            le=0.9,
             description="A name changes only when the new one leads by this share of the "
             "smoothed posterior.",
         ),
@@ -147,11 +147,14 @@ def load_settings(
     ConfigError
         If the file cannot be read, has a key that is not known, or a value that is not allowed.
     """
-    if path is None:
-        path = config_path()
-        tree = _read(path) if path.exists() else {}
-    else:
+    own = path is None
+    path = path or config_path()
+    try:
         tree = _read(path)
+    except _NoConfigError:
+        if not own:
+            raise
+        tree = {}
     settings = _convert(tree, f"config {path}")
     if not overrides:
         return settings
@@ -205,11 +208,15 @@ def _comment(meta: Meta, width: int = 96) -> list[str]:
     return [f"# {line}" for line in textwrap.wrap(text, width)]
 
 
+class _NoConfigError(ConfigError):
+    pass
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(
+        raise _NoConfigError(
             f"config {path}: no such file; `kikiwake config --write` makes the default one"
         ) from None
     except OSError as error:

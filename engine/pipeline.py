@@ -89,11 +89,6 @@ class Pipeline:
         self._hops = 0
         self.bad_samples = 0
 
-    @property
-    def time_s(self) -> float:
-        """Stream time of the newest result, in seconds."""
-        return self._hops * self.hop_s
-
     def reset(self) -> None:
         """Start a new stream, as just built."""
         self._resampler.reset()
@@ -190,7 +185,7 @@ class Pipeline:
         shown = self._smoother.shown
         power = float(np.dot(self._hop, self._hop)) / len(self._hop)
         return Result(
-            time=round(self.time_s, 6),
+            time=round(self._hops * self.hop_s, 6),
             speech=speech,
             character=None if shown is None else characters[shown].name,
             actor=None if shown is None else characters[shown].actor,

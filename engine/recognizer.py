@@ -25,6 +25,7 @@ READ_TIMEOUT_S = 0.05
 # A live source that delivers nothing for this long is read as silence: a loopback that falls
 # silent delivers nothing on some systems, and no name may be left on the screen.
 QUIET_S = 0.25
+LONGEST_FILL_S = 1.0
 
 
 class Recognizer:
@@ -74,19 +75,15 @@ class Recognizer:
         if isinstance(source, (str, os.PathLike)):
             source = open_source(os.fspath(source))
         self.source = source
-        self._results: queue.Queue[Result | None] = queue.Queue(QUEUE_RESULTS)
+        self._results: queue.Queue[Result] = queue.Queue(QUEUE_RESULTS)
         self._missed = 0
-        self._latest: Result | None = None
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._worker: threading.Thread | None = None
 
-    @property
-    def latest(self) -> Result | None:
-        """The newest result, for whoever looks when it pleases; None before the first."""
-        return self._latest
-
     def __enter__(self) -> Self:
+        if self._worker is not None:
+            raise RuntimeError("a Recognizer is entered once; make another")
         self.source.__enter__()
         try:
             self._pipeline = Pipeline(
@@ -109,21 +106,25 @@ class Recognizer:
         traceback: TracebackType | None,
     ) -> None:
         self._stop.set()
-        if self._worker is not None:
-            # A pipe may keep the worker in a read that nothing ends; it is a daemon thread.
-            self._worker.join(timeout=1.0)
-        self.source.__exit__(exc_type, exc, traceback)
+        try:
+            if self._worker is not None:
+                # Every source of ours returns from a read in time; a foreign one may not, and is
+                # not waited for for ever: the worker is a daemon thread.
+                self._worker.join(timeout=5.0)
+        finally:
+            self.source.__exit__(exc_type, exc, traceback)
 
     def __iter__(self) -> Iterator[Result]:
         if self._worker is None:
             raise RuntimeError("enter the Recognizer first: with Recognizer(...) as recognizer")
         while True:
+            alive = self._worker.is_alive()
             try:
                 # Without a timeout Ctrl-C would not get through on Windows.
-                result = self._results.get(timeout=0.5)
+                result = self._results.get(timeout=READ_TIMEOUT_S)
             except queue.Empty:
-                continue
-            if result is None:
+                if alive:
+                    continue
                 break
             yield result
         if self._error is not None:
@@ -132,21 +133,14 @@ class Recognizer:
     def _work(self) -> None:
         try:
             self._listen()
-        except BaseException as error:
+        except BaseException as error:  # raised by the iterator, where somebody can handle it
             self._error = error
-        # Room for the end mark: the reader may be gone, and must not be waited for.
-        while True:
-            try:
-                self._results.put(None, timeout=READ_TIMEOUT_S)
-                return
-            except queue.Full:
-                if self._stop.is_set():
-                    return
 
     def _listen(self) -> None:
         source, pipeline = self.source, self._pipeline
         filled_s = 0.0
-        heard_at = time.monotonic()
+        # None before the first sound: some devices take a second or two to begin.
+        heard_at: float | None = None
         while not self._stop.is_set():
             block = source.read(READ_TIMEOUT_S)
             if block is None:
@@ -155,10 +149,12 @@ class Recognizer:
             now = time.monotonic()
             if len(block):
                 heard_at = now
-            elif source.live and now - heard_at >= QUIET_S:
-                n = round((now - heard_at) * source.sample_rate)
+            elif source.live and heard_at is not None and now - heard_at >= QUIET_S:
+                gap_s = now - heard_at
+                # After a computer's sleep the gap may be hours; a second of silence ends it all.
+                n = round(min(gap_s, LONGEST_FILL_S) * source.sample_rate)
                 block = np.zeros((n, source.channels), np.float32)
-                filled_s += now - heard_at
+                filled_s += gap_s
                 heard_at = now
             self._publish(pipeline.process(block), filled_s)
 
@@ -174,7 +170,6 @@ class Recognizer:
                     filled_ms=round(filled_s * 1e3),
                 ),
             )
-            self._latest = result
             self._put(result)
 
     def _put(self, result: Result) -> None:

@@ -81,6 +81,8 @@ class PosteriorSmoother:
         int or None
             Index of the character to show.
         """
+        if weight <= 0.0:
+            return self._shown
         keep = self._decay(elapsed_ms * weight)
         self._sum *= keep
         self._sum += (1.0 - keep) * posterior

@@ -180,15 +180,17 @@ def load_cast(name: str | os.PathLike[str] = STARTER) -> Cast:
     """
     if os.fspath(name) == STARTER:
         name = STARTER_CAST
-    path = Path(name)
-    if path.is_dir():
-        raise CastError(f"cast {path}: is a folder; name a cast file, or {STARTER}")
+    path = Path(name).expanduser()
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise CastError(f"cast {path}: no such file; name a cast file, or {STARTER}") from None
+    except IsADirectoryError:
+        raise CastError(f"cast {path}: is a folder; name a cast file, or {STARTER}") from None
     except OSError as error:
         raise CastError(f"cast {path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a zero byte in the name
+        raise CastError(f"cast {str(path)!r}: cannot be read: {error}") from None
     return _read(str(path), data)
 
 

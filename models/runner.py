@@ -72,8 +72,12 @@ class CastRunner:
     def __init__(self, cast: Cast) -> None:
         card = cast.card
         self._interpreter = load_interpreter(cast.network)
-        (source,) = self._interpreter.get_input_details()
-        (sink,) = self._interpreter.get_output_details()
+        ends = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if any(len(end) != 1 or end[0]["dtype"] not in (np.int8, np.float32) for end in ends):
+            raise CastError(
+                f"cast {card.name}: its network must have one input and one output, int8 or float32"
+            )
+        (source,), (sink,) = ends
         shape = (1, card.features.n_mfcc, card.features.patch_frames, 1)
         if tuple(source["shape"]) != shape or tuple(sink["shape"]) != (1, card.n_classes):
             raise CastError(

@@ -7,6 +7,7 @@ one line, 2 the command line itself is wrong, 130 broken off before there was an
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import inspect
 import os
@@ -59,12 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         Always.
     """
+    # Started with a stream closed, as a service may be: what goes there goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # A Japanese name on a terminal that cannot write it is a question mark, not a crash.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="kikiwake")
+        try:
+            app(args=None if arguments is None else list(arguments), prog_name="kikiwake")
+        except OSError as error:
+            # Help, too, may be written to a pipe that is closed or a disk that is full.
+            if error.errno not in (errno.EPIPE, errno.ENOSPC):
+                raise
+            raise OutputError(f"standard output was closed: {error.strerror}") from None
     except KikiwakeError as error:
         print("kikiwake:", " ".join(str(error).splitlines()), file=sys.stderr)
         if isinstance(error, OutputError):
@@ -425,15 +435,16 @@ class _TurnLines:
     """Prints a line as each turn begins."""
 
     def __init__(self) -> None:
-        self._shown: str | None = None
+        self._tracker = TurnTracker()
 
     def add(self, result: Result) -> None:
         from .view import clock, percent
 
-        if result.character is not None and result.character != self._shown:
+        known = len(self._tracker.turns)
+        self._tracker.add(result)
+        if len(self._tracker.turns) > known:
             who = f"{result.character} ({result.actor})"
             _say(f"{clock(result.time)}  {who}  {percent(result.confidence).strip()}")
-        self._shown = result.character
 
 
 @contextlib.contextmanager

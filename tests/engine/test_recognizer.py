@@ -29,7 +29,6 @@ def test_recognizer_and_recognize_file_agree(demo_results):
     with Recognizer(source=DEMO, settings=Settings()) as recognizer:
         results = list(recognizer)
     assert results == demo_results
-    assert recognizer.latest == results[-1]
 
 
 def test_results_are_json(demo_results):
@@ -50,6 +49,22 @@ def test_errors_come_before_anything_starts(tmp_path):
         pass
     with pytest.raises(RuntimeError, match="enter the Recognizer first"):
         next(iter(Recognizer(source=DEMO)))
+
+
+def test_iterating_after_the_end_ends():
+    with Recognizer(source=DEMO, settings=Settings()) as recognizer:
+        assert list(recognizer)
+        assert list(recognizer) == []
+    assert list(recognizer) == []
+
+
+def test_iterating_after_leaving_ends_and_entering_again_is_refused():
+    recognizer = Recognizer(source=DEMO, settings=Settings())
+    with recognizer:
+        time.sleep(0.5)  # the queue is full, the worker waits
+    assert len(list(recognizer)) > 0
+    with pytest.raises(RuntimeError, match="entered once"), recognizer:
+        pass
 
 
 class Stuck:
@@ -93,9 +108,8 @@ def test_a_slow_reader_of_a_live_source_misses_results_and_is_told():
     with Recognizer(source=Stuck(0.3), settings=Settings(hop_ms=10)) as recognizer:
         time.sleep(1.5)
         results = list(recognizer)
-    missed = results[-1].counters.missed_results
-    assert missed > 0
-    assert results[-1].time == recognizer.latest.time, "the newest is kept"
+    assert results[-1].counters.missed_results > 0
+    assert results[-1].time > 4, "the newest are kept"
 
 
 def test_demo_is_named_as_promised(demo_results):
