@@ -1,8 +1,8 @@
 """How much is named right, as shown live: the demo, and scenes that nothing was chosen on.
 
 The scenes have the demo's form, with other voices, sentences, pauses and music. They are composed
-from the validation speech that `python -m kikiwake.tools.starter.speech` synthesizes; without it
-only the demo is scored.
+from the validation speech that `python -m kikiwake.tools.starter` synthesizes; without it only
+the demo is scored.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from kikiwake.engine.pipeline import Pipeline
 from kikiwake.engine.recognizer import recognize_file
 from kikiwake.models.cast import load_cast
 from kikiwake.models.starter import DEMO, DEMO_TRUTH
-from kikiwake.tools.score import Score, Segment, read_rttm, score
+from kikiwake.tools.score import Score, read_rttm, score
 
 SPEECH = Path("build/starter/speech/validation")
 SCENES = 20
@@ -41,7 +41,7 @@ def test_demo(report):
 
 def test_unseen_scenes(report):
     if not SPEECH.exists():
-        pytest.skip(f"{SPEECH} is not there: python -m kikiwake.tools.starter.speech makes it")
+        pytest.skip(f"{SPEECH} is not there: python -m kikiwake.tools.starter makes it")
     scene = pytest.importorskip("kikiwake.tools.starter.scene")
     cast = load_cast("starter")
     lines, rights = [], []
@@ -55,8 +55,7 @@ def test_unseen_scenes(report):
                 clips = sorted((SPEECH / voice).glob("*.flac"))
                 chosen = rng.choice(len(clips), int(rng.integers(1, 3)), replace=False)
                 turns.append((voice, [clips[i] for i in chosen]))
-        y, segments = scene.compose_scene(turns, seed)
-        truth = [Segment(s.start, s.start + s.duration, s.character) for s in segments]
+        y, truth = scene.compose_scene(turns, seed)
         pipeline = Pipeline(cast, Settings(), sample_rate=scene.DEMO_RATE, channels=1)
         scored = score(pipeline.process(y) + pipeline.finish(), truth)
         rights.append(scored.share(scored.right_s))

@@ -7,10 +7,12 @@ from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from ..jit import compiled
 
 _Kernel = TypeVar("_Kernel", bound=Callable[..., int])
 
@@ -115,10 +117,7 @@ def _kernel(*arguments: Any) -> Callable[[_Kernel], _Kernel]:
     # Caching is safe here because every function a kernel calls is in this file: Numba recompiles
     # when the file it stands in changes, and only then. Callers elsewhere that inline a kernel
     # and are cached themselves would keep the old one.
-    decorator: Callable[[_Kernel], _Kernel] = cast(
-        Any, njit(types.int64(*arguments), nogil=True, cache=True)
-    )
-    return decorator
+    return compiled(types.int64(*arguments))
 
 
 @_kernel(types.int64, types.int64, types.int64)

@@ -1,4 +1,4 @@
-"""Mel-frequency cepstral coefficients of a whole signal, of patches of it, and of a live one.
+"""Mel-frequency cepstral coefficients of a whole signal and of a live one.
 
 The definition is librosa's: centred frames, periodic Hann window, power spectrum, Slaney mel bands
 with area norm, ``10 log10(max(1e-10, S))``, floor `top_db` below the loudest value of the call,
@@ -17,21 +17,18 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from rocket_fft import r2c
 
+from ..jit import compiled
 from .mel import dct_matrix, hann, mel_filters
 from .settings import FeatureSettings
 
 _Float = NDArray[np.float32]
 _Double = NDArray[np.float64]
 _Int = NDArray[np.int64]
-# Numba files compiled code by path, but inside it goes by the module's name. Imported as plain
-# `features.mfcc` (pytest does, told to collect this folder), it would leave a cache that
-# `kikiwake.features.mfcc` fails to load, so only the right name may write one.
-_kernel = numba.njit(nogil=True, cache=__name__.startswith("kikiwake."))
+_kernel = compiled()
 
 # Frames per batch: a multiple of the vector widths that the FFT is built for (4 and 8 float32).
 _LANES = 8
@@ -243,52 +240,6 @@ def mfcc(y: _Float, settings: FeatureSettings) -> _Float:
     out = np.empty((settings.n_mfcc, frames), np.float32)
     _log_mel(y, np.arange(frames), tables, scratch, levels)
     _cepstrum(levels, tables, scratch, out)
-    return out
-
-
-def mfcc_patches(y: _Float, starts: NDArray[np.integer], settings: FeatureSettings) -> _Float:
-    """MFCCs of many patches of one signal, each as `mfcc` gives them for that patch alone.
-
-    Parameters
-    ----------
-    y : ndarray of float32, shape (n,)
-        Mono signal at ``settings.sample_rate``.
-    starts : ndarray of integers, shape (patches,)
-        First samples of the patches, each in ``[0, n - patch_samples]``.
-    settings : FeatureSettings
-        How to analyse and how long a patch is.
-
-    Returns
-    -------
-    ndarray of float32, shape (patches, n_mfcc, patch_frames)
-        Bit for bit what `mfcc` and `PatchStream` give.
-
-    Raises
-    ------
-    ValueError
-        `y` or `starts` of a wrong shape or type, or a start out of range.
-    """
-    _signal("y", y)
-    if starts.ndim != 1 or not np.issubdtype(starts.dtype, np.integer):
-        raise ValueError(
-            f"starts has shape {starts.shape} and dtype {starts.dtype}, "
-            "must be one-dimensional, of integers"
-        )
-    last = y.size - settings.patch_samples
-    for start in starts:
-        if not 0 <= start <= last:
-            raise ValueError(
-                f"starts holds {start}, must be in [0, {last}] "
-                f"(y has {y.size} samples, patch_samples={settings.patch_samples})"
-            )
-    y = np.require(y, requirements=["C", "A", "W"])
-    tables, scratch = _tables(settings), _scratch(settings)
-    rows = np.arange(settings.patch_frames)
-    levels = np.empty((settings.n_mels, rows.size), np.float32)
-    out = np.empty((starts.size, settings.n_mfcc, rows.size), np.float32)
-    for start, patch in zip(starts, out, strict=True):
-        _log_mel(y[start : start + settings.patch_samples], rows, tables, scratch, levels)
-        _cepstrum(levels, tables, scratch, patch)
     return out
 
 

@@ -6,6 +6,13 @@ from typing import Literal
 
 import msgspec
 
+# Far beyond any use, and small enough that no cast file, whoever wrote it, asks for gigabytes.
+MAX_SAMPLE_RATE = 768_000
+MAX_N_FFT = 65_536
+MAX_N_MELS = 1024
+MAX_PATCH_SAMPLES = 2**20
+MAX_PATCH_S = 60
+
 
 class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a patch of MFCCs is made of.
@@ -15,13 +22,13 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     Attributes
     ----------
-    sample_rate : int > 0
+    sample_rate : int in [1, 768000]
         Sampling rate of the signal in Hz.
-    n_fft : int > 0, even
+    n_fft : int in [2, 65536], even
         Length of an analysis frame in samples.
     hop_length : int in [1, n_fft]
         Distance of neighbouring frames in samples.
-    n_mels : int > 0
+    n_mels : int in [1, 1024]
         Mel bands.
     n_mfcc : int in [1, n_mels]
         Coefficients kept.
@@ -33,8 +40,8 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         (librosa until 0.8, the 2018 data) or zeros (librosa since 0.9).
     top_db : float > 0
         Levels more than this below the loudest of the patch are raised to it, in dB.
-    patch_samples : int > n_fft / 2
-        Length of a patch in samples.
+    patch_samples : int in (n_fft / 2, 2**20]
+        Length of a patch in samples; at most a minute.
 
     Raises
     ------
@@ -67,10 +74,18 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         # Every range is asked for positively, so that NaN fails too.
         nyquist = self.sample_rate / 2
         checks = (
-            ("sample_rate", self.sample_rate > 0, "be positive"),
-            ("n_fft", self.n_fft > 0 and self.n_fft % 2 == 0, "be positive and even"),
+            (
+                "sample_rate",
+                0 < self.sample_rate <= MAX_SAMPLE_RATE,
+                f"be in [1, {MAX_SAMPLE_RATE}]",
+            ),
+            (
+                "n_fft",
+                0 < self.n_fft <= MAX_N_FFT and self.n_fft % 2 == 0,
+                f"be in [2, {MAX_N_FFT}] and even",
+            ),
             ("hop_length", 1 <= self.hop_length <= self.n_fft, f"be in [1, n_fft={self.n_fft}]"),
-            ("n_mels", self.n_mels > 0, "be positive"),
+            ("n_mels", 0 < self.n_mels <= MAX_N_MELS, f"be in [1, {MAX_N_MELS}]"),
             ("n_mfcc", 1 <= self.n_mfcc <= self.n_mels, f"be in [1, n_mels={self.n_mels}]"),
             ("fmin", 0 <= self.fmin < self.top_hz, f"be in [0, fmax={self.top_hz:g})"),
             ("fmax", self.top_hz <= nyquist, f"be at most sample_rate / 2 = {nyquist:g}"),
@@ -80,6 +95,16 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 "patch_samples",
                 self.patch_samples > self.n_fft // 2,
                 f"be more than n_fft / 2 = {self.n_fft // 2}",
+            ),
+            (
+                "patch_samples",
+                self.patch_samples <= MAX_PATCH_SAMPLES,
+                f"be at most {MAX_PATCH_SAMPLES}",
+            ),
+            (
+                "patch_samples",
+                self.patch_samples <= MAX_PATCH_S * self.sample_rate,
+                f"be at most {MAX_PATCH_S} s of sound",
             ),
         )
         for name, holds, need in checks:

@@ -30,6 +30,14 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def own_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Keep the config file of whoever runs the tests out of them; child processes inherit it."""
+    path = tmp_path / "own" / "config.toml"
+    monkeypatch.setenv("KIKIWAKE_CONFIG", str(path))
+    return path
+
+
 class PulseServer:
     """A private PulseAudio daemon with one null sink, the default; `stop` may come at any time.
 

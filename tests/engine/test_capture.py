@@ -115,6 +115,7 @@ def test_realtime_file_comes_no_earlier_than_it_sounds_and_makes_up_for_delays(
         assert frames == 4500 - 5 * 400
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes, and / in paths")
 def test_files_that_are_none(tmp_path: Path) -> None:
     text = tmp_path / "text.wav"
     text.write_text("no sound at all\n" * 100)
@@ -195,13 +196,9 @@ def test_pipe_without_sound() -> None:
 
 def test_settings_of_a_pipe_are_checked() -> None:
     stream = io.BytesIO()
-    with pytest.raises(
-        ConfigError, match=r"^rate 0 is not allowed: it is in Hz, for instance 48000$"
-    ):
+    with pytest.raises(ConfigError, match="rate 0 is not allowed: 4000 to 768000 Hz"):
         PipeSource(stream, sample_rate=0)
-    with pytest.raises(
-        ConfigError, match=r"^0 channels are not allowed: there must be one at least$"
-    ):
+    with pytest.raises(ConfigError, match="0 channels are not allowed: 1 to 64"):
         PipeSource(stream, sample_rate=8000, channels=0)
     with pytest.raises(
         ConfigError, match=r"^format 'u8' is not known: it is one of s16, s24, s32, f32$"
@@ -213,6 +210,7 @@ def test_settings_of_a_pipe_are_checked() -> None:
         open_source("-")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_silent_pipe_does_not_hold_up_ctrl_c() -> None:
     code = """
 from kikiwake.engine.capture import open_source

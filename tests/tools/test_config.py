@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -14,14 +13,6 @@ from kikiwake.engine.config import (
     setting_fields,
 )
 from kikiwake.errors import ConfigError
-
-
-@pytest.fixture(autouse=True)
-def own_config(monkeypatch, tmp_path) -> Path:
-    """Keep the config file of whoever runs the tests out of them."""
-    path = tmp_path / "own.toml"
-    monkeypatch.setenv("KIKIWAKE_CONFIG", str(path))
-    return path
 
 
 @pytest.fixture
@@ -67,6 +58,7 @@ def test_without_a_file_there_are_the_defaults(own_config) -> None:
 
 def test_the_environment_names_the_file(own_config) -> None:
     assert config_path() == own_config
+    own_config.parent.mkdir()
     own_config.write_text("hop_ms = 50\n[gate]\nhangover_ms = 0\n")
     settings = load_settings()
     assert settings.hop_ms == 50
@@ -81,6 +73,7 @@ def test_without_the_environment_it_is_in_the_users_folder(monkeypatch) -> None:
 
 
 def test_overrides_win(own_config) -> None:
+    own_config.parent.mkdir()
     own_config.write_text('cast = "mine.cast"\n[smoothing]\nswitching_margin = 0.3\n')
     settings = load_settings(overrides={"smoothing.switching_margin": 0.2, "input": "default"})
     assert settings.smoothing.switching_margin == 0.2

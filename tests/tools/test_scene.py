@@ -1,5 +1,7 @@
 """The demo sound: composed from clips that are tones here, and as it is shipped."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,11 +9,10 @@ import soundfile
 from kikiwake.errors import KikiwakeError
 from kikiwake.models.starter import DEMO as DEMO_SOUND
 from kikiwake.models.starter import DEMO_TRUTH
-from kikiwake.tools.score import parse_rttm, read_rttm
+from kikiwake.tools.score import Segment, parse_rttm, read_rttm
 from kikiwake.tools.starter.scene import (
     DEMO_RATE,
     MAX_BYTES,
-    Segment,
     compose_demo,
     format_rttm,
     write_demo,
@@ -82,30 +83,29 @@ def test_samples(scene):
     assert y.ndim == 1
     assert np.all(np.isfinite(y))
     assert np.abs(y).max() < 1
-    assert segments[-1].start + segments[-1].duration < len(y) / DEMO_RATE
+    assert segments[-1].end < len(y) / DEMO_RATE
 
 
 def test_turns_come_in_order_and_do_not_overlap(scene):
     _, segments = scene
-    assert [s.character for s in segments] == [VOICES_BY_ID[turn.voice].character for turn in DEMO]
-    ends = [s.start + s.duration for s in segments]
-    assert all(end < s.start for end, s in zip(ends, segments[1:], strict=False))
+    assert [s.name for s in segments] == [VOICES_BY_ID[turn.voice].character for turn in DEMO]
+    assert all(s.end < after.start for s, after in pairwise(segments))
 
 
 def test_whom_the_truth_names_is_heard(scene):
     y, segments = scene
     for segment in segments:
         assert min(levels(y, DEMO_RATE, segment.start, segment.start + 0.3)) > -30
-        n = int(segment.duration * DEMO_RATE)
+        n = int((segment.end - segment.start) * DEMO_RATE)
         part = y[int(segment.start * DEMO_RATE) :][:n]
         spectrum = np.abs(np.fft.rfft(part * np.hanning(n)))
         loudest = np.fft.rfftfreq(n, 1 / DEMO_RATE)[int(spectrum.argmax())]
-        assert loudest == pytest.approx(HZ[segment.character], abs=5)
+        assert loudest == pytest.approx(HZ[segment.name], abs=5)
 
 
 def test_where_the_truth_names_nobody_is_a_quiet_room_or_music(scene):
     y, segments = scene
-    spans = [(s.start, s.start + s.duration) for s in segments]
+    spans = [(s.start, s.end) for s in segments]
     heard = [max(levels(y, DEMO_RATE, *gap)) for gap in gaps(spans, len(y) / DEMO_RATE)]
     assert len(heard) == len(DEMO) + 1
     # Music alone after one turn, and before, between and after the two that are spoken over it.
@@ -116,10 +116,10 @@ def test_where_the_truth_names_nobody_is_a_quiet_room_or_music(scene):
 def test_rttm_is_read_back(scene):
     _, segments = scene
     read = parse_rttm(format_rttm(segments))
-    assert [s.name for s in read] == [s.character for s in segments]
+    assert [s.name for s in read] == [s.name for s in segments]
     for mine, wanted in zip(read, segments, strict=True):
         assert mine.start == pytest.approx(wanted.start, abs=6e-4)
-        assert mine.end - mine.start == pytest.approx(wanted.duration, abs=1.1e-3)
+        assert mine.end - mine.start == pytest.approx(wanted.end - wanted.start, abs=1.1e-3)
     assert parse_rttm(format_rttm([Segment(1, 2, "Queen Oboro")]))[0].name == "Queen Oboro"
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kikiwake.vad.gate import SpeechGate
+from kikiwake.vad.gate import LONGEST_WINDOW_S, SpeechGate
 from kikiwake.vad.webrtc import WebRtcVad
 
 FRAME_MS = 20
@@ -22,6 +22,33 @@ class LoudnessVad:
         pass
 
 
+class Watched:
+    """A gate and what it says after each frame, also within a block: asked at the next frame."""
+
+    def __init__(self, vad, *arguments):
+        self.sample_rate = vad.sample_rate
+        self.frame_samples = vad.frame_samples
+        self._vad = vad
+        self._said = []
+        self.gate = SpeechGate(self, *arguments)
+
+    def is_speech(self, frame):
+        self._said.append(self._now())
+        return self._vad.is_speech(frame)
+
+    def reset(self):
+        self._vad.reset()
+        self._said.clear()
+
+    def _now(self):
+        return self.gate.open, self.gate.speech_share(0.5)
+
+    @property
+    def said(self):
+        """Pairs of (open, speech_share): before the first frame, and after each."""
+        return [*self._said, self._now()]
+
+
 def sound(*stretches):
     """Speech and silence in turn, in ms, beginning with silence; a sample is a millisecond."""
     return np.concatenate([np.full(ms, i % 2, np.float32) for i, ms in enumerate(stretches)])
@@ -30,8 +57,10 @@ def sound(*stretches):
 def changes(y, **gate):
     """Milliseconds at which the gate opens and closes."""
     gate = SpeechGate(LoudnessVad(), **gate)
-    gate.process(y)
-    states = [gate.open_at(t) for t in range(y.size + 1)]
+    states = [gate.open]
+    for sample in np.split(y, y.size):
+        gate.process(sample)
+        states.append(gate.open)
     return [t for t in range(1, len(states)) if states[t] != states[t - 1]]
 
 
@@ -86,15 +115,21 @@ class TestTiming:
 class TestShare:
     def test_of_the_window(self):
         gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
-        gate.process(sound(500, 100, 500))
-        assert gate.speech_share(0.5, 500) == 0
-        assert gate.speech_share(0.5, 540) == pytest.approx(2 / 25)
-        assert gate.speech_share(0.5, 559) == pytest.approx(2 / 25)
-        assert gate.speech_share(0.5, 1000) == pytest.approx(5 / 25)
-        assert gate.speech_share(0.5, 1040) == pytest.approx(3 / 25)
-        assert gate.speech_share(0.5, 1100) == gate.speech_share(0.5) == 0
-        assert gate.speech_share(1.1) == pytest.approx(5 / 55)
-        assert gate.speech_share(0.09, 600) == 1
+        y = sound(500, 100, 500)
+        at = 0
+        for until, window_s, frames_of_speech, frames in [
+            (500, 0.5, 0, 25),
+            (540, 0.5, 2, 25),
+            (559, 0.5, 2, 25),
+            (600, 0.09, 5, 5),
+            (1000, 0.5, 5, 25),
+            (1040, 0.5, 3, 25),
+            (1100, 0.5, 0, 25),
+            (1100, 1.1, 5, 55),
+        ]:
+            gate.process(y[at:until])
+            at = until
+            assert gate.speech_share(window_s) == pytest.approx(frames_of_speech / frames)
 
     def test_before_the_stream_is_no_speech(self):
         gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
@@ -111,58 +146,52 @@ class TestShare:
 )
 def test_any_chunking(stretches, cuts, onset_ms, hangover_ms):
     y = sound(5, *stretches)
-    whole = SpeechGate(LoudnessVad(), onset_ms, hangover_ms)
-    whole.process(y)
-    gate = SpeechGate(LoudnessVad(), onset_ms, hangover_ms)
+    whole = Watched(LoudnessVad(), onset_ms, hangover_ms)
+    whole.gate.process(y)
+    assert len(whole.said) == 1 + y.size // FRAME_MS
+    cut = Watched(LoudnessVad(), onset_ms, hangover_ms)
+    heard = 0
     for block in np.split(y, sorted(cuts)):
-        gate.process(block)
-        now = gate.samples_seen
-        assert gate.open == gate.open_at(now) == whole.open_at(now)
-        assert gate.speech_share(0.5) == whole.speech_share(0.5, now)
-    assert gate.samples_seen == y.size
+        cut.gate.process(block)
+        heard += block.size
+        assert cut.said == whole.said[: 1 + heard // FRAME_MS]
+    assert heard == y.size
 
 
 class TestMemory:
-    def test_what_is_forgotten_is_refused(self):
-        gate = SpeechGate(LoudnessVad(), 60, 200, history_ms=200)
-        gate.process(sound(0, 1000))
-        assert gate.open_at(800)
-        with pytest.raises(ValueError, match=r"sample 780 of the stream is forgotten, .* at 800"):
-            gate.open_at(799)
-        assert gate.speech_share(0.2) == 1
-        with pytest.raises(ValueError, match="sample 780 of the stream is forgotten"):
-            gate.speech_share(0.22)
-
-    def test_what_is_to_come_is_refused(self):
-        gate = SpeechGate(LoudnessVad(), 60, 200)
-        gate.process(np.zeros(30, np.float32))
-        gate.open_at(30)
-        with pytest.raises(ValueError, match=r"sample=31 must be in \[0, samples_seen=30\]"):
-            gate.open_at(31)
-        with pytest.raises(ValueError, match="sample=-1 must be in"):
-            gate.open_at(-1)
+    def test_the_longest_window(self):
+        # Long enough for the memory to be written over, more than once.
+        rng = np.random.default_rng(5)
+        speech = rng.random(7000) < 0.3
+        gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
+        longest = LONGEST_WINDOW_S * 1000 // FRAME_MS
+        for i, block in enumerate(np.repeat(speech, FRAME_MS).astype(np.float32).reshape(70, -1)):
+            gate.process(block)
+            past = speech[: (i + 1) * 100]
+            assert gate.speech_share(LONGEST_WINDOW_S) == past[-longest:].sum() / longest
+            assert gate.speech_share(0.5) == past[-25:].sum() / 25
 
     def test_reset_equals_new(self):
         y = vowels(1.0)
-        new = SpeechGate(WebRtcVad(), 60, 200)
-        used = SpeechGate(WebRtcVad(), 60, 200)
-        used.process(vowels(1.51, seed=1)[:-77])
-        used.reset()
-        assert (used.samples_seen, used.open, used.speech_share(0.5)) == (0, False, 0)
-        new.process(y)
-        used.process(y)
-        for t in range(0, y.size + 1, 320):
-            assert new.open_at(t) == used.open_at(t)
-            assert new.speech_share(0.5, t) == used.speech_share(0.5, t)
+        new = Watched(WebRtcVad(), 60, 200)
+        used = Watched(WebRtcVad(), 60, 200)
+        used.gate.process(vowels(1.51, seed=1)[:-77])
+        used.gate.reset()
+        assert used.said == [(False, 0)]
+        new.gate.process(y)
+        used.gate.process(y)
+        assert len(new.said) == 51
+        assert new.said == used.said
 
 
 class TestWebRtc:
     @pytest.mark.parametrize("aggressiveness", [0, 1, 2, 3])
     def test_voice_opens_and_silence_closes(self, aggressiveness):
-        gate = SpeechGate(WebRtcVad(aggressiveness), onset_ms=60, hangover_ms=200)
+        watched = Watched(WebRtcVad(aggressiveness), 60, 200)
+        gate = watched.gate
         silence = np.zeros(16000, np.float32)
         gate.process(silence)
-        assert not any(gate.open_at(t) for t in range(0, 16001, 320))
+        assert not any(is_open for is_open, _ in watched.said)
         gate.process(vowels(1.0))
         assert gate.open
         assert gate.speech_share(0.5) > 0.9
@@ -197,7 +226,6 @@ class TestRefused:
         [
             ({"onset_ms": -1}, "onset_ms=-1 must be 0 or more"),
             ({"hangover_ms": float("nan")}, "hangover_ms=nan must be 0 or more"),
-            ({"history_ms": 0}, "history_ms=0 must be positive"),
         ],
     )
     def test_gate(self, changes, message):
@@ -212,5 +240,6 @@ class TestRefused:
             gate.process(np.zeros(3))
         with pytest.raises(ValueError, match=r"frame has shape \(319,\), must be \(320,\)"):
             WebRtcVad().is_speech(np.zeros(319, np.float32))
-        with pytest.raises(ValueError, match="window_s=0 must be positive"):
-            gate.speech_share(0)
+        for window_s in (0, -1, 60.01, float("nan")):
+            with pytest.raises(ValueError, match=rf"window_s={window_s} must be in \(0, 60\]"):
+                gate.speech_share(window_s)

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import KikiwakeError
+from ..score import Segment
 from .background import SAMPLE_RATE as _RATE
 from .background import make_background, room_tone
 from .sentences import DEMO
@@ -64,22 +64,6 @@ _UNDER_LEAD_S = 0.35  # how long the music is heard before and after them
 _ROOM_DBFS = -65.0
 _BACKGROUND_DBFS = -20.0  # the level `make_background` promises
 _OPUS_LEVEL = 0.72  # about 76 kbit/s: 1 is 6, 0 is 256
-
-
-class Segment(NamedTuple):
-    """One stretch of speech.
-
-    Attributes
-    ----------
-    start, duration : float
-        In seconds.
-    character : str
-        Name of the character who speaks.
-    """
-
-    start: float
-    duration: float
-    character: str
 
 
 def _db(gain_db: float) -> np.float32:
@@ -200,7 +184,7 @@ def compose_scene(
         placed.append((at, y))
         character = VOICES_BY_ID[voice].character
         segments.extend(
-            Segment((at + start) / _RATE, (stop - start) / _RATE, character)
+            Segment((at + start) / _RATE, (at + stop) / _RATE, character)
             for start, stop in _stretches(y)
         )
         if turn_number == _UNDER_TURNS[0]:
@@ -234,13 +218,13 @@ def compose_scene(
     return y * np.float32(min(1.0, 0.95 / float(np.abs(y).max()))), segments
 
 
-def format_rttm(segments: Sequence[Segment], name: str = "demo") -> str:
-    r"""Write segments as RTTM [1]_, spaces of a character's name as underscores.
+def format_rttm(segments: Sequence[Segment], recording: str = "demo") -> str:
+    r"""Write segments as RTTM [1]_, spaces of a name as underscores.
 
     Parameters
     ----------
     segments : sequence of Segment
-    name : str
+    recording : str
         Name of the recording, without spaces.
 
     Returns
@@ -250,12 +234,12 @@ def format_rttm(segments: Sequence[Segment], name: str = "demo") -> str:
 
     Examples
     --------
-    >>> format_rttm([Segment(1.5, 0.25, "Queen Oboro")])
+    >>> format_rttm([Segment(1.5, 1.75, "Queen Oboro")])
     'SPEAKER demo 1 1.500 0.250 <NA> <NA> Queen_Oboro <NA> <NA>\n'
     """
     return "".join(
-        f"SPEAKER {name} 1 {s.start:.3f} {s.duration:.3f} <NA> <NA> "
-        f"{s.character.replace(' ', '_')} <NA> <NA>\n"
+        f"SPEAKER {recording} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> "
+        f"{s.name.replace(' ', '_')} <NA> <NA>\n"
         for s in segments
     )
 

@@ -5,8 +5,8 @@ downloaded while running. A voice (see `.voices`) is synthesized with its blend 
 ``speed / pitch`` and then resampled by ``pitch``, so that pitch and formants move together while
 the speed heard is ``speed``.
 
-Run ``python -m kikiwake.tools.starter.speech --out DIR`` to write every clip, or `write_speech`.
-Stopped at any moment, it goes on where it was.
+`write_speech` writes every clip; ``python -m kikiwake.tools.starter`` calls it first. Stopped at
+any moment, it goes on where it was.
 
 Notes
 -----
@@ -21,7 +21,6 @@ References
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import os
@@ -400,11 +399,3 @@ def write_speech(
             flush=True,
         )
     return len(todo)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Synthesize the starter characters' speech.")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder for the clips")
-    parser.add_argument("--seed", type=int, default=0, help="who speaks which sentence, how fast")
-    arguments = parser.parse_args()
-    write_speech(arguments.out, seed=arguments.seed)
