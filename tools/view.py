@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -311,7 +312,8 @@ def screenshot_svg(
         no_color=False,
     )
     console.print(view)
-    return console.export_svg(title=title)
+    # Without the web font that rich refers to: looking at a picture fetches nothing.
+    return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
 
 
 def _table(*headings: str) -> Table:
