@@ -31,7 +31,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="How strict the WebRTC voice detector is: 0 lets most sound pass as "
             "speech, 3 the least.",
         ),
-    ] = 2
+    ] = 1
     onset_ms: Annotated[
         float,
         Meta(
