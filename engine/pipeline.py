@@ -107,7 +107,8 @@ class Pipeline:
         ----------
         block : ndarray of float32, shape (n,) or (n, channels)
             Samples, full scale 1.0. NaN and infinity are read as 0 and counted in
-            `bad_samples`. Not changed, not kept.
+            `bad_samples`; what is more than 18 dB over full scale is clipped. Not changed, not
+            kept.
 
         Returns
         -------

@@ -79,7 +79,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A stretch of time for which one name was shown.
+    """A stretch of time for which one name was shown, short pauses included: see `TurnTracker`.
 
     Attributes
     ----------
