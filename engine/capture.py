@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import queue
 import re
@@ -12,18 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from ctypes import c_ulong, sizeof
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Protocol, Self, cast
+from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
-from numba import cfunc, types
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, KikiwakeError, SourceError
-from .devices import DeviceInfo, find_device, list_devices, one_line, opening, portaudio
-from .ring import SpscRing, address_of, count_overflow, push
+from ..errors import ConfigError, SourceError
+from .device import DeviceSource
+from .devices import DeviceInfo, find_device, list_devices, one_line
+from .result import Counters
+from .source import Source, check_form, need_open
 
 __all__ = [
     "DeviceInfo",
@@ -36,15 +35,6 @@ __all__ = [
     "open_source",
 ]
 
-_log = logging.getLogger(__name__)
-
-_POLL_S: Final = 0.005
-_RING_S: Final = 4.0
-_CHANNELS: Final = 2
-_RATES: Final = 4_000, 768_000
-_MOST_CHANNELS: Final = 64
-_INPUT_OVERFLOW: Final = 2  # PortAudio's paInputOverflow
-
 # Raw little-endian PCM: bytes a sample, and what full scale is.
 _FORMATS: Final = {"s16": (2, 2.0**15), "s24": (3, 2.0**31), "s32": (4, 2.0**31), "f32": (4, 1.0)}
 _PIPE_BYTES: Final = 1 << 16
@@ -54,72 +44,6 @@ _FILE_NAME = re.compile(
     r"[/\\]|\.(aac|aiff?|au|caf|flac|m4a|mka|mkv|mp[34]|oga|ogg|opus|w64|wave?|webm|wma)$",
     re.IGNORECASE,
 )
-
-
-class Source(Protocol):
-    """A stream of sound that one thread opens, reads and closes.
-
-    ``with source:`` opens and closes it. Everything but `live` is known once it is open; the
-    counts stay readable after it is closed.
-
-    Attributes
-    ----------
-    name : str
-        For people.
-    sample_rate : int
-        In Hz.
-    channels : int
-        Columns of a block.
-    live : bool
-        The sound comes at its own pace, whether or not it is read: when none comes for a while,
-        that is silence. Otherwise the source waits for its reader and `read` alone sets the pace.
-    dropped_samples : int
-        Sample frames lost so far because nobody read them in time.
-    overflows : int
-        Times so far that the sound system reported a loss of its own.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def sample_rate(self) -> int: ...  # noqa: D102
-    @property
-    def channels(self) -> int: ...  # noqa: D102
-    @property
-    def live(self) -> bool: ...  # noqa: D102
-    @property
-    def dropped_samples(self) -> int: ...  # noqa: D102
-    @property
-    def overflows(self) -> int: ...  # noqa: D102
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-    def read(self, timeout_s: float) -> NDArray[np.float32] | None:
-        """Take the next block.
-
-        Parameters
-        ----------
-        timeout_s : float >= 0
-            Seconds to wait for it at most.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, channels), or None
-            Full scale is 1. n is 0 when nothing came in time. None at the end of the sound, and
-            ever after. The array is the caller's own.
-
-        Raises
-        ------
-        SourceError
-            The sound broke off, or there was none.
-        """
 
 
 class FileSource:
@@ -146,8 +70,8 @@ class FileSource:
     """
 
     live: Final = False
-    dropped_samples: Final = 0
-    overflows: Final = 0
+    state: Final = "listening"
+    notice: Final = None
 
     def __init__(
         self, path: str | os.PathLike[str], *, realtime: bool = False, block_frames: int = 1024
@@ -184,7 +108,7 @@ class FileSource:
         self.channels = int(self._file.channels)
         self._delivered = 0
         try:
-            _check_form(self.sample_rate, self.channels, self.name, SourceError)
+            check_form(self.sample_rate, self.channels, self.name, SourceError)
             self._next = self._decode()
             if not len(self._next):
                 raise SourceError(f"{self.path} holds no sound: its length is zero")
@@ -205,9 +129,13 @@ class FileSource:
             self._file.close()
             self._file = None
 
-    def read(self, timeout_s: float) -> NDArray[np.float32] | None:
+    def counters(self) -> Counters:
+        """Nothing is lost: the sound waits for its reader."""
+        return Counters()
+
+    def read(self, timeout_s: float, min_frames: int = 1) -> NDArray[np.float32] | None:
         """Take the next block, as `Source.read` has it."""
-        _need_open(self._file, self.name)
+        need_open(self._file, self.name)
         block = self._next
         if not len(block):
             return None
@@ -288,8 +216,8 @@ class PipeSource:
     """
 
     live: Final = False
-    dropped_samples: Final = 0
-    overflows: Final = 0
+    state: Final = "listening"
+    notice: Final = None
 
     def __init__(
         self,
@@ -300,7 +228,7 @@ class PipeSource:
         sample_format: str = "s16",
         name: str = "standard input",
     ) -> None:
-        _check_form(sample_rate, channels, name, ConfigError)
+        check_form(sample_rate, channels, name, ConfigError)
         if sample_format not in _FORMATS:
             raise ConfigError(
                 f"format {sample_format!r} is not known: it is one of {', '.join(_FORMATS)}"
@@ -341,9 +269,13 @@ class PipeSource:
         """Stop reading; what was read and not taken is lost."""
         self._closed.set()
 
-    def read(self, timeout_s: float) -> NDArray[np.float32] | None:
+    def counters(self) -> Counters:
+        """Nothing is lost: the sound waits for its reader."""
+        return Counters()
+
+    def read(self, timeout_s: float, min_frames: int = 1) -> NDArray[np.float32] | None:
         """Take what came, as `Source.read` has it."""
-        _need_open(self._thread, self.name)
+        need_open(self._thread, self.name)
         if self._ended:
             return None
         try:
@@ -409,157 +341,6 @@ class PipeSource:
             return self._stream.read
 
 
-class DeviceSource:
-    """An input device of this computer, or what the computer plays, through PortAudio.
-
-    The audio thread runs a compiled callback that takes no GIL and writes to a ring of about four
-    seconds; `read` empties it. When nobody reads, the newest sound is dropped and counted.
-
-    Parameters
-    ----------
-    device : int or str, optional
-        As `find_device` takes it.
-    sample_rate : int, optional
-        In Hz; the device's own without it.
-    channels : int, optional
-        Two without it, or one where the device has one.
-    native : bool
-        Use the compiled callback. False, and any system that refuses it, leaves an ordinary
-        Python callback, which other threads can hold up.
-
-    Raises
-    ------
-    SourceError
-        On entering: no such device, no sound server, no PortAudio, or it cannot be opened so.
-        From `read`: the device is gone.
-    """
-
-    live: Final = True
-
-    def __init__(
-        self,
-        device: int | str | None = None,
-        *,
-        sample_rate: int | None = None,
-        channels: int | None = None,
-        native: bool = True,
-    ) -> None:
-        self.name = "default" if device is None else str(device)
-        self.sample_rate = 0
-        self.channels = 0
-        self.native = native
-        self._spec = device
-        self._asked = sample_rate, channels
-        self._ring = SpscRing(1, 1)
-        self._stream: Any = None
-
-    @property
-    def dropped_samples(self) -> int:
-        """Sample frames that the ring had no room for."""
-        return self._ring.dropped
-
-    @property
-    def overflows(self) -> int:
-        """Blocks that PortAudio marked with an input overflow."""
-        return self._ring.overflows
-
-    def __enter__(self) -> Self:
-        """Find the device, open it and start it."""
-        sd = portaudio()
-        device = find_device(self._spec)
-        rate, channels = self._asked
-        self.name = device.name
-        self.sample_rate = rate or device.sample_rate
-        self.channels = channels or min(_CHANNELS, device.channels)
-        _check_form(self.sample_rate, self.channels, device.name, ConfigError)
-        ring = SpscRing(round(_RING_S * self.sample_rate), self.channels)
-        try:
-            with opening(device):
-                refusal = self._open(sd, device, ring)
-                self._stream.start()
-        except (sd.PortAudioError, ValueError) as error:
-            self._close()
-            raise SourceError(
-                f"{device.name} cannot be opened at {self.sample_rate} Hz with {self.channels} "
-                f"channel(s): {_reason(error)}"
-            ) from error
-        if refusal is not None:  # said here: while a device is being opened, stderr is shut
-            _log.warning(
-                "compiled audio callback refused, using a Python one, which can lose sound when "
-                "the computer is busy: %s",
-                refusal,
-            )
-        self._ring = ring
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop and close the device; the counts stay."""
-        self._close()
-
-    def read(self, timeout_s: float) -> NDArray[np.float32] | None:
-        """Take what came since the last call, as `Source.read` has it; the sound has no end."""
-        _need_open(self._stream, self.name)
-        until = time.monotonic() + timeout_s
-        # Looking now and then is what lets the audio thread go without a lock to wake us by.
-        while not self._ring.available():
-            if not self._stream.active:
-                raise SourceError(f"{self.name} is gone: the device or its sound server stopped")
-            left = until - time.monotonic()
-            if left <= 0:
-                break
-            time.sleep(min(_POLL_S, left))
-        return self._ring.read()
-
-    def _open(self, sd: Any, device: DeviceInfo, ring: SpscRing) -> str | None:
-        """Open a stream that writes to *ring*; returns why the compiled callback was refused."""
-        # "high" is the host's own idea of a safe buffer: 35 ms for PulseAudio, a third of a hop,
-        # and with fewer wake-ups than "low".
-        stream = functools.partial(
-            sd._StreamBase,
-            kind="input",
-            device=device.index,
-            samplerate=self.sample_rate,
-            channels=self.channels,
-            dtype="float32",
-            latency="high",
-            blocksize=0,
-        )
-        refusal = "native=False"
-        if self.native:
-            try:
-                # sounddevice keeps the bare pointers only: `_compiled_callback` keeps the code,
-                # this object the ring, until the stream is closed.
-                callback = sd._ffi.cast("PaStreamCallback *", _compiled_callback().address)
-                userdata = sd._ffi.cast("void *", ring.address)
-                self._stream = stream(callback=callback, wrap_callback=None, userdata=userdata)
-            except sd.PortAudioError:
-                raise
-            except Exception as error:  # a sounddevice or a system that does not take it
-                refusal = one_line(error)
-            else:
-                return None
-
-        def on_block(samples: NDArray[np.float32], _frames: int, _time: Any, status: Any) -> None:
-            if status.input_overflow:
-                count_overflow(ring.address)
-            ring.write(samples)
-
-        self._stream = stream(callback=on_block, wrap_callback="array")
-        return refusal
-
-    def _close(self) -> None:
-        if self._stream is not None:
-            # Returns when the callback has run for the last time; only then may the ring go.
-            self._stream.abort()
-            self._stream.close()
-            self._stream = None
-
-
 def open_source(
     spec: str,
     *,
@@ -567,6 +348,8 @@ def open_source(
     channels: int | None = None,
     sample_format: str | None = None,
     realtime: bool = False,
+    max_lag_ms: float = 1000.0,
+    wait: bool = False,
 ) -> Source:
     """Make the source that *spec* means. It is opened by ``with``.
 
@@ -584,6 +367,8 @@ def open_source(
         Of raw PCM; ``s16`` without it.
     realtime : bool
         Deliver a file at the speed of the sound.
+    max_lag_ms, wait
+        Of a device, as `DeviceSource` takes them.
 
     Returns
     -------
@@ -617,47 +402,9 @@ def open_source(
         if sample_rate is not None or channels is not None:
             raise ConfigError("--rate and --channels do not go with a file, which says its own")
         return FileSource(spec, realtime=realtime)
-    return DeviceSource(spec, sample_rate=sample_rate, channels=channels)
-
-
-def _on_block(samples: Any, _output: Any, frames: int, _time: Any, flags: int, header: Any) -> int:
-    """Write one block of PortAudio's to the ring whose header is the user data: `PaStreamCallback`.
-
-    Runs in the audio thread, without Python. It has no way to raise, so the error path of the
-    wrapper, which takes the GIL, is never entered.
-    """
-    ring = address_of(header)
-    if flags & _INPUT_OVERFLOW:
-        count_overflow(ring)
-    push(ring, address_of(samples), frames)
-    return 0  # paContinue
-
-
-@functools.cache
-def _compiled_callback() -> Any:
-    """Compile `_on_block`; it lives as long as the program.
-
-    Not cached on disk: it takes some 30 ms, and Numba would not notice an edit of ``ring.py``.
-    """
-    # By size: Numba's own `ulong` followed NumPy's idea of it for a while, C's is what counts.
-    ulong = types.uint64 if sizeof(c_ulong) == 8 else types.uint32
-    pointer = types.voidptr
-    signature = types.intc(pointer, pointer, ulong, pointer, ulong, pointer)
-    return cast(Any, cfunc(signature))(_on_block)
-
-
-def _check_form(sample_rate: int, channels: int, name: str, error: type[KikiwakeError]) -> None:
-    """Refuse what no sound has, and what resamplers and buffers choke on."""
-    low, high = _RATES
-    if not low <= sample_rate <= high:
-        raise error(f"{name}: rate {sample_rate} is not allowed: {low} to {high} Hz")
-    if not 1 <= channels <= _MOST_CHANNELS:
-        raise error(f"{name}: {channels} channels are not allowed: 1 to {_MOST_CHANNELS}")
-
-
-def _need_open(handle: object, name: str) -> None:
-    if handle is None:
-        raise RuntimeError(f"{name} is not open: use it in a with statement")
+    return DeviceSource(
+        spec, sample_rate=sample_rate, channels=channels, max_lag_ms=max_lag_ms, wait=wait
+    )
 
 
 def _reason(error: BaseException) -> str:

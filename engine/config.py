@@ -7,6 +7,7 @@ default; the commented default file, the checks and the command line's help come
 from __future__ import annotations
 
 import os
+import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -112,6 +113,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             "the cast's features (11.6 ms for the starter cast).",
         ),
     ] = 25.0
+    max_lag_ms: Annotated[
+        float,
+        Meta(
+            ge=100,
+            le=3000,
+            description="When recognition is behind the sound by more than this, in milliseconds, "
+            "because the computer is busy, it jumps to the newest sound and counts what it skips. "
+            "Catching up with a second of sound takes some 20 ms.",
+        ),
+    ] = 1000.0
     gate: GateSettings = GateSettings()
     smoothing: SmoothingSettings = SmoothingSettings()
 
@@ -126,10 +137,8 @@ def config_path() -> Path:
     return Path(platformdirs.user_config_dir("kikiwake", appauthor=False)) / FILE_NAME
 
 
-def load_settings(
-    path: Path | None = None, overrides: Mapping[str, object] | None = None
-) -> Settings:
-    """Read the settings.
+class SettingsFile:
+    """The config file, with what wins over it, and its changes.
 
     Parameters
     ----------
@@ -137,35 +146,92 @@ def load_settings(
         Config file, which must exist. Without it the user's own is read where there is one.
     overrides : mapping of str to object, optional
         Values that win over the file, by dotted key such as ``gate.hangover_ms``.
-
-    Returns
-    -------
-    Settings
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, has a key that is not known, or a value that is not allowed.
     """
-    own = path is None
-    path = path or config_path()
-    try:
-        tree = _read(path)
-    except _NoConfigError:
-        if not own:
-            raise
-        tree = {}
-    settings = _convert(tree, f"config {path}")
-    if not overrides:
-        return settings
-    tree = msgspec.to_builtins(settings)
-    for key, value in overrides.items():
-        *parents, leaf = key.split(".")
-        table = tree
-        for parent in parents:
-            table = table[parent]
-        table[leaf] = value
-    return _convert(tree, "option")
+
+    def __init__(
+        self, path: Path | None = None, overrides: Mapping[str, object] | None = None
+    ) -> None:
+        self.path = path or config_path()
+        self._must_exist = path is not None
+        self._overrides = dict(overrides or {})
+
+    def load(self) -> Settings:
+        """Read the settings.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be read, has a key that is not known, or a value that is not
+            allowed.
+        """
+        try:
+            tree = _read(self.path)
+        except _NoConfigError:
+            if self._must_exist:
+                raise
+            tree = {}
+        settings = _convert(tree, f"config {self.path}")
+        if not self._overrides:
+            return settings
+        tree = msgspec.to_builtins(settings)
+        for key, value in self._overrides.items():
+            *parents, leaf = key.split(".")
+            table = tree
+            for parent in parents:
+                table = table[parent]
+            table[leaf] = value
+        return _convert(tree, "option")
+
+    def changes(self, stop: threading.Event) -> Iterator[None]:
+        """Wait for the file to be written, replaced, made or removed; yield each time.
+
+        Parameters
+        ----------
+        stop : threading.Event
+            Ends it, within a second.
+
+        Raises
+        ------
+        ConfigError
+            The system does not tell of changes here.
+        """
+        import watchfiles
+
+        # Also the file a link points to: many keep their settings elsewhere.
+        files = {self.path.absolute(), self.path.resolve()}
+        try:
+            while not stop.is_set():
+                # Folders are watched, since editors put a new file in the place of the old one;
+                # where there is none yet, the one it will be made in.
+                folders = {_nearest_folder(file) for file in files}
+                for _ in watchfiles.watch(
+                    *folders,
+                    watch_filter=lambda _, what: any(file.is_relative_to(what) for file in files),
+                    debounce=400,
+                    step=200,
+                    rust_timeout=1000,
+                    stop_event=stop,
+                    recursive=False,
+                    raise_interrupt=False,
+                ):
+                    yield
+                    if folders != {_nearest_folder(file) for file in files}:
+                        break
+        except OSError as error:
+            raise ConfigError(
+                f"config {self.path}: changes will not be seen: {error.strerror or error}"
+            ) from None
+
+
+def load_settings(
+    path: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> Settings:
+    """Read the settings once; parameters and errors as those of `SettingsFile`."""
+    return SettingsFile(path, overrides).load()
 
 
 def default_toml() -> str:
@@ -206,6 +272,10 @@ def _comment(meta: Meta, width: int = 96) -> list[str]:
     if meta.ge is not None:
         text += f" Allowed: {meta.ge} to {meta.le}."
     return [f"# {line}" for line in textwrap.wrap(text, width)]
+
+
+def _nearest_folder(file: Path) -> Path:
+    return next(parent for parent in file.parents if parent.is_dir())
 
 
 class _NoConfigError(ConfigError):

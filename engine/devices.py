@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,28 +94,53 @@ def portaudio() -> Any:
     return sounddevice
 
 
+def refresh() -> None:
+    """Make PortAudio look again for what there is; its open streams end.
+
+    Raises
+    ------
+    SourceError
+        PortAudio does not start again.
+    """
+    sd = portaudio()
+    try:
+        with quiet_stderr():
+            # The second half alone where the last refresh failed in between.
+            if sd._initialized:
+                sd._terminate()
+            sd._initialize()
+    except sd.PortAudioError as error:
+        raise SourceError(f"PortAudio does not start again: {one_line(error)}") from error
+
+
 @contextlib.contextmanager
-def opening(device: DeviceInfo) -> Iterator[None]:
+def opening(device: DeviceInfo, properties: Mapping[str, str]) -> Iterator[None]:
     """Prepare the process for opening a stream on *device*, and put everything back after.
+
+    ALSA's ``pulse`` plugin learns from the environment, at the moment it connects, which source of
+    the sound server is meant, and what the server shall know of its client.
 
     Parameters
     ----------
     device : DeviceInfo
-        For the loopback of a sound server, ALSA's ``pulse`` plugin learns the source from the
-        environment at the moment it connects.
+        To be opened.
+    properties : mapping of str
+        Further environment variables for the time being.
     """
+    wanted = dict(properties)
+    if device.pulse_source is not None:
+        wanted["PULSE_SOURCE"] = device.pulse_source
+    before = {name: os.environ.get(name) for name in wanted}
     with quiet_stderr():
-        before = os.environ.get("PULSE_SOURCE")
-        if device.pulse_source is not None:
-            os.environ["PULSE_SOURCE"] = device.pulse_source
+        os.environ.update(wanted)
         try:
             yield
         finally:
-            if device.pulse_source is not None:
-                if before is None:
-                    del os.environ["PULSE_SOURCE"]
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
                 else:
-                    os.environ["PULSE_SOURCE"] = before
+                    os.environ[name] = value
 
 
 def one_line(error: BaseException) -> str:

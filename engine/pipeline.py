@@ -40,12 +40,18 @@ class Pipeline:
         Of the sound, in Hz.
     channels : int > 0
         Of the sound; they are averaged.
+    start_s : float
+        Time of the first sample.
 
     Attributes
     ----------
+    sample_rate, channels : int
+        As given.
     hop_s : float
         Time between two results, in seconds: `Settings.hop_ms` rounded to whole frames, so that
         neighbouring patches share their rows.
+    bad_samples : int
+        Samples so far that were NaN or infinite.
 
     Raises
     ------
@@ -61,7 +67,15 @@ class Pipeline:
     One thread at a time.
     """
 
-    def __init__(self, cast: Cast, settings: Settings, *, sample_rate: int, channels: int) -> None:
+    def __init__(
+        self,
+        cast: Cast,
+        settings: Settings,
+        *,
+        sample_rate: int,
+        channels: int,
+        start_s: float = 0.0,
+    ) -> None:
         if sample_rate <= 0:
             raise ValueError(f"sample_rate={sample_rate} must be positive")
         if channels <= 0:
@@ -69,7 +83,8 @@ class Pipeline:
         card = cast.card
         features = card.features
         self.cast = cast
-        self._channels = channels
+        self.sample_rate = sample_rate
+        self.channels = channels
         self._rate = features.sample_rate
         hop_frames = max(1, round(settings.hop_ms / 1e3 * self._rate / features.hop_length))
         self._hop = np.zeros(hop_frames * features.hop_length, np.float32)
@@ -85,20 +100,81 @@ class Pipeline:
         # Low quality filters 96 dB all the same, and lags by half: the detector looks at 4 kHz.
         self._vad_resampler = _Resampler(self._rate, vad.sample_rate, "LQ")
         self._smoother = PosteriorSmoother(len(card.characters), card.n_classes, settings.smoothing)
+        self._start_s = start_s
+        self._frames = 0
+        self._passed_s = 0.0
         self._filled = 0
         self._hops = 0
         self.bad_samples = 0
 
+    @property
+    def time(self) -> float:
+        """Time of the last result, in seconds."""
+        return self._start_s + self._hops * self.hop_s
+
+    @property
+    def heard_s(self) -> float:
+        """Time of the newest sample that came in, in seconds: later than that of any result."""
+        return self._start_s + self._frames / self.sample_rate
+
+    @property
+    def missing_frames(self) -> int:
+        """Sample frames that must come in before there can be another result: at least so many."""
+        return math.ceil((len(self._hop) - self._filled) * self.sample_rate / self._rate)
+
     def reset(self) -> None:
         """Start a new stream, as just built."""
+        self._restart(0.0)
+        self._passed_s = 0.0
+        self.bad_samples = 0
+
+    def _restart(self, start_s: float) -> None:
         self._resampler.reset()
         self._vad_resampler.reset()
         self._patches.reset()
         self._gate.reset()
         self._smoother.reset()
+        self._start_s = start_s
+        self._frames = 0
         self._filled = 0
         self._hops = 0
-        self.bad_samples = 0
+
+    def pass_time(self, seconds: float) -> Result:
+        """Let time pass of which there is no sound: skipped, or never delivered.
+
+        Less than a patch at a stretch: what comes next is put to what was heard, and past guesses
+        count for less by the time passed. More: all is as new, since nothing heard before says
+        who speaks after.
+
+        Parameters
+        ----------
+        seconds : float >= 0
+            How much.
+
+        Returns
+        -------
+        Result
+            That nobody is known to speak, at the time now reached.
+        """
+        self._passed_s += seconds
+        if self._passed_s < self._patch_s:
+            self._smoother.pass_time(seconds * 1e3)
+            self._start_s += seconds
+        else:
+            self._restart(self.heard_s + seconds)
+        return self.nobody()
+
+    def nobody(self) -> Result:
+        """Make a result for a moment in which no sound comes in; changes nothing."""
+        return Result(
+            time=round(self.time, 6),
+            speech=False,
+            character=None,
+            actor=None,
+            confidence=0.0,
+            top=(),
+            level_db=SILENCE_DB,
+        )
 
     def process(self, block: NDArray[np.float32]) -> list[Result]:
         """Take a block of any length.
@@ -120,19 +196,23 @@ class Pipeline:
         ValueError
             If the block's shape does not fit.
         """
-        return list(self._push(self._resampler.push(self._mono(block))))
+        mono = self._mono(block)
+        self._frames += len(mono)
+        if len(mono):
+            self._passed_s = 0.0
+        return list(self._push(self._resampler.push(mono)))
 
     def finish(self) -> list[Result]:
         """End the stream: what is still on its way through the resampler, whole hops of it."""
         return list(self._push(self._resampler.finish()))
 
     def _mono(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        if block.ndim == 1 and self._channels == 1:
+        if block.ndim == 1 and self.channels == 1:
             block = block[:, None]
-        if block.ndim != 2 or block.shape[1] != self._channels:
+        if block.ndim != 2 or block.shape[1] != self.channels:
             raise ValueError(
-                f"block has shape {block.shape}, need (n, {self._channels})"
-                + (" or (n,)" if self._channels == 1 else "")
+                f"block has shape {block.shape}, need (n, {self.channels})"
+                + (" or (n,)" if self.channels == 1 else "")
             )
         good = np.isfinite(block)
         if not good.all():
@@ -140,9 +220,9 @@ class Pipeline:
             block = np.where(good, block, np.float32(0))
         # One column after the other: the mean of a row must not depend on the block's length.
         mono = block[:, 0].clip(-LOUDEST, LOUDEST, dtype=np.float32)
-        for channel in range(1, self._channels):
+        for channel in range(1, self.channels):
             mono += block[:, channel].clip(-LOUDEST, LOUDEST)
-        mono *= np.float32(1.0 / self._channels)
+        mono *= np.float32(1.0 / self.channels)
         return mono
 
     def _push(self, samples: NDArray[np.float32]) -> Iterator[Result]:
@@ -186,7 +266,7 @@ class Pipeline:
         shown = self._smoother.shown
         power = float(np.dot(self._hop, self._hop)) / len(self._hop)
         return Result(
-            time=round(self._hops * self.hop_s, 6),
+            time=round(self.time, 6),
             speech=speech,
             character=None if shown is None else characters[shown].name,
             actor=None if shown is None else characters[shown].actor,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -13,19 +15,26 @@ from typing import Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from ..errors import ConfigError, KikiwakeError
 from ..models.cast import Cast, load_cast
-from .capture import FileSource, Source, open_source
-from .config import Settings, load_settings
+from .capture import FileSource, open_source
+from .config import Settings, SettingsFile, load_settings
+from .device import DeviceSource
 from .pipeline import Pipeline
-from .result import Counters, Result
+from .result import Counters, Result, State
+from .source import Source
 
 QUEUE_RESULTS = 64
 READ_TIMEOUT_S = 0.05
-# A live source that delivers nothing for this long is read as silence: a loopback that falls
-# silent delivers nothing on some systems, and no name may be left on the screen.
+# A live source that delivers nothing for this long is quiet: no name is left on the screen. What
+# comes late, after a stumble of the computer, goes on where the sound stopped.
 QUIET_S = 0.25
-LONGEST_FILL_S = 1.0
+# After this long nothing comes late any more: the time has passed without sound.
+LOST_S = 1.0
+# So much of the newest sound is kept, for new settings to be put in the picture.
+HISTORY_S = 2.0
 
 
 class Recognizer:
@@ -38,8 +47,21 @@ class Recognizer:
     source : str, path-like or Source, optional
         As `kikiwake.engine.capture.open_source` takes it: ``loopback``, ``default``, a device, a
         file. By default as in the settings.
-    settings : Settings, optional
-        By default the user's config file.
+    settings : Settings or SettingsFile, optional
+        By default the user's config file. A file is read again whenever it changes, and takes
+        effect between two results; a mistake in it is told in `Result.notice`, and the settings
+        stay as they were.
+    wait : bool
+        Wait for a device that is not there at the start, too, instead of raising.
+
+    Attributes
+    ----------
+    settings : Settings
+        In effect.
+    cast : Cast
+        In use.
+    source : Source
+        What is listened to.
 
     Raises
     ------
@@ -49,9 +71,12 @@ class Recognizer:
 
     Notes
     -----
-    A worker thread reads the source and runs the pipeline. A live source is never held up: when
-    the reader of the iterator is slow, the oldest results are dropped and counted in
-    `Counters.missed_results`. From a file or a pipe nothing is dropped; the worker waits.
+    A worker thread reads the source and runs the pipeline. It never waits for anybody who looks at
+    the results: `latest` is a slot that holds the newest; the iterator is fed by a queue, and when
+    its reader is slow, the oldest results are dropped and counted in `Counters.missed_results`.
+    From a file or a pipe nothing is dropped; there the worker waits for the iterator.
+
+    A device that is lost ends nothing: see `Result.state`.
 
     Examples
     --------
@@ -66,37 +91,63 @@ class Recognizer:
         self,
         cast: str | os.PathLike[str] | Cast | None = None,
         source: str | os.PathLike[str] | Source | None = None,
-        settings: Settings | None = None,
+        settings: Settings | SettingsFile | None = None,
+        *,
+        wait: bool = False,
     ) -> None:
-        self.settings = settings or load_settings()
+        self._file: SettingsFile | None = None
+        if not isinstance(settings, Settings):
+            self._file = settings or SettingsFile()
+            settings = self._file.load()
+        self.settings = settings
+        self._own_cast, self._own_source = cast is None, source is None
         cast = self.settings.cast if cast is None else cast
         self.cast = cast if isinstance(cast, Cast) else load_cast(cast)
         source = self.settings.input if source is None else source
         if isinstance(source, (str, os.PathLike)):
-            source = open_source(os.fspath(source))
+            source = open_source(os.fspath(source), max_lag_ms=self.settings.max_lag_ms, wait=wait)
         self.source = source
         self._results: queue.Queue[Result] = queue.Queue(QUEUE_RESULTS)
+        self._latest: Result | None = None
         self._missed = 0
+        self._changes: queue.SimpleQueue[tuple[Settings, Cast]] = queue.SimpleQueue()
+        self._mistake: str | None = None
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._worker: threading.Thread | None = None
+        self._watcher: threading.Thread | None = None
+        # The worker's own.
+        self._history = _History()
+        self._bad_samples = 0  # of pipelines that are no more
+        self._lost_frames = 0
+        self._missing_s = 0.0
+        # None before the first sound: some devices take a second or two to begin.
+        self._heard_at: float | None = None
+        self._passed_s = 0.0  # time without sound since, as far as the results have counted it
+        self._tell_at = 0.0
+        self._told: State = "listening"
+
+    @property
+    def latest(self) -> Result | None:
+        """The newest result, None before the first; from any thread, at any time."""
+        return self._latest
 
     def __enter__(self) -> Self:
         if self._worker is not None:
             raise RuntimeError("a Recognizer is entered once; make another")
         self.source.__enter__()
         try:
-            self._pipeline = Pipeline(
-                self.cast,
-                self.settings,
-                sample_rate=self.source.sample_rate,
-                channels=self.source.channels,
-            )
+            self._pipeline = self._new_pipeline(0.0)
             self._worker = threading.Thread(target=self._work, name="kikiwake", daemon=True)
             self._worker.start()
         except BaseException:
             self.source.__exit__(None, None, None)
             raise
+        if self._file is not None:
+            self._watcher = threading.Thread(
+                target=self._watch, args=(self._file,), name="kikiwake-config", daemon=True
+            )
+            self._watcher.start()
         return self
 
     def __exit__(
@@ -111,6 +162,8 @@ class Recognizer:
                 # Every source of ours returns from a read in time; a foreign one may not, and is
                 # not waited for for ever: the worker is a daemon thread.
                 self._worker.join(timeout=5.0)
+            if self._watcher is not None:
+                self._watcher.join(timeout=2.0)
         finally:
             self.source.__exit__(exc_type, exc, traceback)
 
@@ -137,39 +190,74 @@ class Recognizer:
             self._error = error
 
     def _listen(self) -> None:
-        source, pipeline = self.source, self._pipeline
-        filled_s = 0.0
-        # None before the first sound: some devices take a second or two to begin.
-        heard_at: float | None = None
         while not self._stop.is_set():
-            block = source.read(READ_TIMEOUT_S)
+            with contextlib.suppress(queue.Empty):
+                self._apply(*self._changes.get_nowait())
+            block = self.source.read(READ_TIMEOUT_S, self._pipeline.missing_frames)
             if block is None:
-                self._publish(pipeline.finish(), filled_s)
+                self._publish(self._pipeline.finish())
                 return
-            now = time.monotonic()
             if len(block):
-                heard_at = now
-            elif source.live and heard_at is not None and now - heard_at >= QUIET_S:
-                gap_s = now - heard_at
-                # After a computer's sleep the gap may be hours; a second of silence ends it all.
-                n = round(min(gap_s, LONGEST_FILL_S) * source.sample_rate)
-                block = np.zeros((n, source.channels), np.float32)
-                filled_s += gap_s
-                heard_at = now
-            self._publish(pipeline.process(block), filled_s)
+                self._hear(block)
+            elif self.source.live:
+                self._hear_nothing()
 
-    def _publish(self, results: list[Result], filled_s: float) -> None:
+    def _hear(self, block: NDArray[np.float32]) -> None:
+        source = self.source
+        now = time.monotonic()
+        if (source.sample_rate, source.channels) != (
+            self._pipeline.sample_rate,
+            self._pipeline.channels,
+        ):
+            self._history.clear()
+            self._replace_pipeline()
+        if self._heard_at is not None and self._passed_s > 0:
+            gap_s = now - self._heard_at - len(block) / source.sample_rate
+            self._pass_time(max(gap_s - self._passed_s, 0.0))
+        self._heard_at, self._passed_s, self._tell_at = now, 0.0, now + QUIET_S
+        counts = source.counters()
+        lost_frames = counts.skipped_samples + counts.dropped_samples
+        if lost_frames > self._lost_frames:
+            self._pipeline.pass_time((lost_frames - self._lost_frames) / source.sample_rate)
+            self._lost_frames = lost_frames
+        self._history.add(block, source.sample_rate)
+        self._publish(self._pipeline.process(block))
+
+    def _hear_nothing(self) -> None:
+        now = time.monotonic()
+        waiting = self.source.state == "waiting"
+        if self._heard_at is None:
+            if not waiting:
+                return
+            self._heard_at = now
+        if now < self._tell_at and waiting == (self._told == "waiting"):
+            return
+        self._tell_at = now + QUIET_S
+        quiet_s = now - self._heard_at
+        if waiting or quiet_s >= LOST_S:
+            self._pass_time(quiet_s - self._passed_s)
+            self._passed_s = quiet_s
+        self._publish([self._pipeline.nobody()], "waiting" if waiting else "quiet")
+
+    def _pass_time(self, seconds: float) -> None:
+        self._pipeline.pass_time(seconds)
+        self._missing_s += seconds
+        self._history.clear()
+
+    def _publish(self, results: list[Result], state: State = "listening") -> None:
         for bare in results:
-            result = msgspec.structs.replace(
-                bare,
-                counters=Counters(
-                    dropped_samples=self.source.dropped_samples,
-                    overflows=self.source.overflows,
-                    missed_results=self._missed,
-                    bad_samples=self._pipeline.bad_samples,
-                    filled_ms=round(filled_s * 1e3),
-                ),
+            self._told = state
+            counters = msgspec.structs.replace(
+                self.source.counters(),
+                missed_results=self._missed,
+                bad_samples=self._bad_samples + self._pipeline.bad_samples,
+                missing_ms=round(self._missing_s * 1e3),
             )
+            notices = [said for said in (self.source.notice, self._mistake) if said is not None]
+            result = msgspec.structs.replace(
+                bare, state=state, notice="; ".join(notices) or None, counters=counters
+            )
+            self._latest = result
             self._put(result)
 
     def _put(self, result: Result) -> None:
@@ -184,6 +272,83 @@ class Recognizer:
                         self._missed += 1
                     except queue.Empty:
                         continue  # the reader took it in the meantime
+
+    def _new_pipeline(self, start_s: float) -> Pipeline:
+        return Pipeline(
+            self.cast,
+            self.settings,
+            sample_rate=self.source.sample_rate,
+            channels=self.source.channels,
+            start_s=start_s,
+        )
+
+    def _replace_pipeline(self) -> None:
+        """Go on with another pipeline, as if it had been there for the last seconds."""
+        self._bad_samples += self._pipeline.bad_samples
+        self._pipeline = self._new_pipeline(self._pipeline.heard_s - self._history.seconds)
+        for block in self._history.blocks:
+            self._pipeline.process(block)
+        self._pipeline.bad_samples = 0  # of the past, and counted
+
+    def _watch(self, file: SettingsFile) -> None:
+        """Check what the config file says whenever it changes, and hand it to the worker."""
+        known, cast = self.settings, self.cast
+        try:
+            for _ in file.changes(self._stop):
+                try:
+                    settings = file.load()
+                    if self._own_cast and settings.cast != known.cast:
+                        cast = load_cast(settings.cast)
+                    if self._own_source and settings.input != known.input:
+                        _device(settings)
+                except KikiwakeError as error:
+                    self._mistake = f"{error}; the settings stay as they were"
+                    continue
+                self._mistake = None
+                if settings != known:
+                    known = settings
+                    self._changes.put((settings, cast))
+        except ConfigError as error:
+            self._mistake = str(error)
+
+    def _apply(self, settings: Settings, cast: Cast) -> None:
+        """Put new settings into effect."""
+        before, self.settings, self.cast = self.settings, settings, cast
+        if self._own_source and settings.input != before.input:
+            self.source.__exit__(None, None, None)
+            self.source = _device(settings)
+            self.source.__enter__()
+            self._history.clear()
+            self._lost_frames = 0
+        if isinstance(self.source, DeviceSource):
+            self.source.max_lag_ms = settings.max_lag_ms
+        self._replace_pipeline()
+
+
+def _device(settings: Settings) -> DeviceSource:
+    """Make a source of what is to be listened to from now on; entering it does not fail."""
+    source = open_source(settings.input, max_lag_ms=settings.max_lag_ms, wait=True)
+    if not isinstance(source, DeviceSource):
+        raise ConfigError(f"input = {settings.input!r}: no device, which takes a new start")
+    return source
+
+
+class _History:
+    """The newest blocks of a stream, for so long as new settings need to be put in the picture."""
+
+    def __init__(self) -> None:
+        self.blocks: deque[NDArray[np.float32]] = deque()
+        self.seconds = 0.0
+
+    def add(self, block: NDArray[np.float32], sample_rate: int) -> None:
+        self.blocks.append(block)
+        self.seconds += len(block) / sample_rate
+        while self.seconds - len(self.blocks[0]) / sample_rate >= HISTORY_S:
+            self.seconds -= len(self.blocks.popleft()) / sample_rate
+
+    def clear(self) -> None:
+        self.blocks.clear()
+        self.seconds = 0.0
 
 
 def recognize_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -24,7 +25,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """What went wrong so far, counted from the start of the stream; all zero on a healthy one.
+    """What went wrong so far, counted from the start of the stream, and how the audio thread does.
 
     Attributes
     ----------
@@ -32,19 +33,48 @@ class Counters(msgspec.Struct, frozen=True):
         Sample frames the ring had no room for.
     overflows : int
         Blocks for which the host reported an input overflow of its own.
+    skipped_samples : int
+        Sample frames stepped over because recognition was behind by more than `max_lag_ms`.
     missed_results : int
         Results that a slow reader of the iterator did not take in time.
     bad_samples : int
         Samples that were NaN or infinite and were read as zero.
-    filled_ms : int
-        Milliseconds for which no sound arrived and which were read as silence.
+    missing_ms : int
+        Milliseconds of the stream for which there is no sound: the device was gone, or delivered
+        nothing.
+    reopened : int
+        Times the device was lost and found again.
+    callbacks : int
+        Blocks that the audio thread delivered. This and what follows are measures, not faults:
+        zero only where there is no audio thread, as for a file.
+    callback_us, longest_callback_us : float
+        Time in microseconds that the audio thread spent on a block: mean, and longest.
+    jitter_ms : float
+        How unevenly blocks come: mean difference of the time between two from the length of the
+        sound in them, smoothed over 16 blocks as in RFC 3550, section 6.4.1. Sound servers often
+        hand over several blocks at once.
+    longest_gap_ms : float
+        Longest time between two blocks.
+    age_ms : float
+        Age of the newest sample that was heard for this result, since the audio thread got it.
     """
 
     dropped_samples: int = 0
     overflows: int = 0
+    skipped_samples: int = 0
     missed_results: int = 0
     bad_samples: int = 0
-    filled_ms: int = 0
+    missing_ms: int = 0
+    reopened: int = 0
+    callbacks: int = 0
+    callback_us: float = 0.0
+    longest_callback_us: float = 0.0
+    jitter_ms: float = 0.0
+    longest_gap_ms: float = 0.0
+    age_ms: float = 0.0
+
+
+State = Literal["listening", "quiet", "waiting"]
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -64,6 +94,12 @@ class Result(msgspec.Struct, frozen=True):
         The likeliest characters, best first. Empty while the gate is closed.
     level_db : float
         RMS level of the hop in dB of full scale, -120 at the least.
+    state : {"listening", "quiet", "waiting"}
+        Of the source: sound comes in; it is open and delivers nothing, which says that nothing is
+        played or that the computer stumbles; it is gone, and opened again as soon as it is back.
+    notice : str or None
+        What the user should know, in one line: why the device is waited for, or what is wrong with
+        the config file. It stays until that is mended.
     counters : Counters
         What went wrong so far.
     """
@@ -75,6 +111,8 @@ class Result(msgspec.Struct, frozen=True):
     confidence: float
     top: tuple[Candidate, ...]
     level_db: float
+    state: State = "listening"
+    notice: str | None = None
     counters: Counters = Counters()
 
 

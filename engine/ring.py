@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..jit import compiled
 
@@ -19,8 +19,9 @@ _Kernel = TypeVar("_Kernel", bound=Callable[..., int])
 _LINE: Final = 64
 
 # The header, as byte offsets: one cache line for each side's index, so that neither side's stores
-# take the line away from the other; one for what the writer counts; one for what never changes.
-# The kernels find everything there, so that one address is all a C callback has to be given.
+# take the line away from the other; one for what the writer counts; one for what never changes;
+# two for the statistics of whatever compiled code holds the writer's side. The kernels find
+# everything there, so that one address is all a C callback has to be given.
 WRITE: Final = 0 * _LINE
 READ: Final = 1 * _LINE
 DROPPED: Final = 2 * _LINE
@@ -28,7 +29,9 @@ OVERFLOWS: Final = 2 * _LINE + 8
 MASK: Final = 3 * _LINE
 FRAME_BYTES: Final = 3 * _LINE + 8
 DATA: Final = 3 * _LINE + 16
-_HEADER_BYTES: Final = 4 * _LINE
+USER: Final = 4 * _LINE
+_HEADER_BYTES: Final = 6 * _LINE
+_USER_WORDS: Final = (_HEADER_BYTES - USER) // 8
 
 _I64 = ir.IntType(64)
 _memcpy: Any = cgutils.raw_memcpy
@@ -61,7 +64,7 @@ def store_release(_typing: Any, _address: Any, _value: Any) -> Any:
 
 
 @_intrinsic
-def _load(_typing: Any, _address: Any) -> Any:
+def load(_typing: Any, _address: Any) -> Any:
     """Read an int64 that no other thread writes."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
@@ -71,7 +74,7 @@ def _load(_typing: Any, _address: Any) -> Any:
 
 
 @_intrinsic
-def _add(_typing: Any, _a: Any, _b: Any) -> Any:
+def add(_typing: Any, _a: Any, _b: Any) -> Any:
     """Add int64 modulo 2**64: Numba's own ``+`` promises LLVM that nothing overflows."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
@@ -81,7 +84,7 @@ def _add(_typing: Any, _a: Any, _b: Any) -> Any:
 
 
 @_intrinsic
-def _subtract(_typing: Any, _a: Any, _b: Any) -> Any:
+def subtract(_typing: Any, _a: Any, _b: Any) -> Any:
     """Subtract int64 modulo 2**64: the distance of two indices, also where they wrap."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
@@ -129,7 +132,7 @@ def push(header: int, block: int, frames: int) -> int:
     header : int
         `SpscRing.address`.
     block : int
-        Address of *frames* interleaved float32 frames.
+        Address of *frames* frames, their samples interleaved and of the ring's type.
     frames : int >= 0
         How many. What does not fit is dropped from the end and counted.
 
@@ -138,27 +141,27 @@ def push(header: int, block: int, frames: int) -> int:
     int
         Frames written. Masks and memcpy only: it cannot raise, allocate or wait.
     """
-    mask = _load(header + MASK)
-    frame_bytes = _load(header + FRAME_BYTES)
-    data = _load(header + DATA)
-    write = _load(header + WRITE)  # this side's own
+    mask = load(header + MASK)
+    frame_bytes = load(header + FRAME_BYTES)
+    data = load(header + DATA)
+    write = load(header + WRITE)  # this side's own
     # Acquire: the reader is done with the frames below its index before they are written over.
     read = load_acquire(header + READ)
-    written: int = min(frames, mask + 1 - _subtract(write, read))
+    written: int = min(frames, mask + 1 - subtract(write, read))
     start = write & mask
     first = min(written, mask + 1 - start)
     _copy(data + start * frame_bytes, block, first * frame_bytes)
     _copy(data, block + first * frame_bytes, (written - first) * frame_bytes)
-    store_release(header + WRITE, _add(write, written))
+    store_release(header + WRITE, add(write, written))
     if written < frames:
-        store_release(header + DROPPED, _load(header + DROPPED) + frames - written)
+        store_release(header + DROPPED, load(header + DROPPED) + frames - written)
     return written
 
 
 @_kernel(types.int64)
 def count_overflow(header: int) -> int:
     """Count one overflow that the host reported. The writer's side; returns the new count."""
-    count: int = _load(header + OVERFLOWS) + 1
+    count: int = load(header + OVERFLOWS) + 1
     store_release(header + OVERFLOWS, count)
     return count
 
@@ -172,7 +175,7 @@ def pull(header: int, out: int, frames: int) -> int:
     header : int
         `SpscRing.address`.
     out : int
-        Address with room for *frames* float32 frames.
+        Address with room for *frames* frames.
     frames : int >= 0
         At most so many.
 
@@ -181,34 +184,34 @@ def pull(header: int, out: int, frames: int) -> int:
     int
         Frames taken. Cannot raise, allocate or wait.
     """
-    mask = _load(header + MASK)
-    frame_bytes = _load(header + FRAME_BYTES)
-    data = _load(header + DATA)
-    read = _load(header + READ)  # this side's own
+    mask = load(header + MASK)
+    frame_bytes = load(header + FRAME_BYTES)
+    data = load(header + DATA)
+    read = load(header + READ)  # this side's own
     # Acquire: the frames below the writer's index are seen as the writer left them.
-    taken: int = min(frames, _subtract(load_acquire(header + WRITE), read))
+    taken: int = min(frames, subtract(load_acquire(header + WRITE), read))
     start = read & mask
     first = min(taken, mask + 1 - start)
     _copy(out, data + start * frame_bytes, first * frame_bytes)
     _copy(out + first * frame_bytes, data, (taken - first) * frame_bytes)
     # Release: the copies are complete before the writer may use the room again.
-    store_release(header + READ, _add(read, taken))
+    store_release(header + READ, add(read, taken))
     return taken
 
 
 @_kernel(types.int64, types.int64)
 def _discard(header: int, frames: int) -> int:
     """Step over at most *frames* frames. The reader's side; returns how many."""
-    read = _load(header + READ)
-    skipped: int = min(frames, _subtract(load_acquire(header + WRITE), read))
-    store_release(header + READ, _add(read, skipped))
+    read = load(header + READ)
+    skipped: int = min(frames, subtract(load_acquire(header + WRITE), read))
+    store_release(header + READ, add(read, skipped))
     return skipped
 
 
 @_kernel(types.int64)
 def _filled(header: int) -> int:
     """Count the frames that can be taken now. The reader's side."""
-    filled: int = _subtract(load_acquire(header + WRITE), _load(header + READ))
+    filled: int = subtract(load_acquire(header + WRITE), load(header + READ))
     return filled
 
 
@@ -233,14 +236,15 @@ def _aligned(size: int, dtype: Any) -> NDArray[Any]:
 class SpscRing:
     """Sample frames on their way from one writing thread to one reading thread, without locks.
 
-    One thread at a time may call `write` (or the kernels `push` and `count_overflow` with
-    `address`), one thread at a time `available`, `read`, `read_into` and `skip`; `dropped` and
-    `overflows` may be asked from anywhere. Full: `write` drops the newest frames, those that do
-    not fit, and counts them; it never moves the reader. Empty: reads return nothing, at once.
-    `available` is out of date as soon as it returns, but only towards more: what it counted stays
-    readable. The counts never fall. No call waits. The kernels take no lock, no memory and no GIL
-    and cannot raise; of the methods only `read` allocates, and all of them, being Python, hold
-    the GIL around their kernel.
+    One thread at a time may write: `write`, or with `address` the kernels `push` and
+    `count_overflow`. One thread at a time may read: `available`, `read`, `read_into`, `spans` and
+    `skip`, or the kernel `pull`. `dropped`, `overflows` and `user_word` may be asked from anywhere.
+    Full: `write` drops the newest frames, those that do not fit, and counts them; it never moves
+    the reader. Empty: reads return nothing, at once. `available` and `spans` are out of date as
+    soon as they return, but only towards more: what they counted stays where it is until the
+    reader takes it or skips it. The counts are out of date too, and never fall. No call waits. The
+    kernels take no lock, no memory and no GIL and cannot raise; the methods, being Python, hold
+    the GIL around their kernel, and only `read` allocates room for samples.
 
     Parameters
     ----------
@@ -248,6 +252,8 @@ class SpscRing:
         Frames the ring holds at least: rounded up to a power of two. All of them can be used.
     channels : int > 0
         Samples in a frame.
+    dtype : numpy.float32 or numpy.int16
+        Of a sample.
 
     Attributes
     ----------
@@ -255,6 +261,8 @@ class SpscRing:
         Frames the ring holds.
     channels : int
         Samples in a frame.
+    dtype : numpy.dtype
+        Of a sample.
     address : int
         Of the header, for the kernels. Valid as long as the ring is: keep the ring alive while a
         thread that Python does not know uses it.
@@ -262,7 +270,7 @@ class SpscRing:
     Raises
     ------
     ValueError
-        The capacity or the channels are not positive.
+        The capacity or the channels are not positive, or the type is another.
 
     Examples
     --------
@@ -273,28 +281,43 @@ class SpscRing:
     (1, 4)
     >>> ring.read(2).ravel().tolist()
     [0.0, 1.0]
+
+    Without a copy, here over the end of the memory:
+
+    >>> ring.write(np.full((1, 1), 9, np.float32))
+    1
+    >>> older, newer = ring.spans()
+    >>> older.ravel().tolist(), newer.ravel().tolist()
+    ([2.0, 3.0], [9.0])
+    >>> ring.skip(len(older) + len(newer))
+    3
     """
 
-    def __init__(self, capacity_frames: int, channels: int) -> None:
+    def __init__(self, capacity_frames: int, channels: int, dtype: DTypeLike = np.float32) -> None:
         if capacity_frames < 1:
             raise ValueError(f"capacity_frames={capacity_frames} must be at least 1")
         if channels < 1:
             raise ValueError(f"channels={channels} must be at least 1")
+        if dtype not in (np.float32, np.int16):
+            raise ValueError(f"dtype={dtype!r} must be numpy.float32 or numpy.int16")
         self.capacity = 1 << (capacity_frames - 1).bit_length()
         self.channels = channels
-        self._data: NDArray[np.float32] = _aligned(self.capacity * channels, np.float32)
+        self.dtype = np.dtype(dtype)
+        self._data = _aligned(self.capacity * channels, self.dtype).reshape(-1, channels)
+        # For Python, and so for whoever is handed a part of it. The kernels write by address.
+        self._data.flags.writeable = False
         self._header: NDArray[np.int64] = _aligned(_HEADER_BYTES // 8, np.int64)
         self._header[MASK // 8] = self.capacity - 1
         self._header[FRAME_BYTES // 8] = channels * self._data.itemsize
         self._header[DATA // 8] = self._data.ctypes.data
         self.address = int(self._header.ctypes.data)
 
-    def write(self, block: NDArray[np.float32]) -> int:
+    def write(self, block: NDArray[Any]) -> int:
         """Append a block; the writer's side.
 
         Parameters
         ----------
-        block : ndarray of float32, shape (n, channels)
+        block : ndarray of the ring's dtype, shape (n, channels)
             C-contiguous; copied.
 
         Returns
@@ -310,12 +333,12 @@ class SpscRing:
         self._check("block", block)
         return push(self.address, block.ctypes.data, len(block))
 
-    def read_into(self, out: NDArray[np.float32]) -> int:
+    def read_into(self, out: NDArray[Any]) -> int:
         """Move the oldest frames into *out*; the reader's side.
 
         Parameters
         ----------
-        out : ndarray of float32, shape (n, channels)
+        out : ndarray of the ring's dtype, shape (n, channels)
             C-contiguous, writeable; filled from its start.
 
         Returns
@@ -333,7 +356,7 @@ class SpscRing:
             raise ValueError("out must be writeable")
         return pull(self.address, out.ctypes.data, len(out))
 
-    def read(self, max_frames: int | None = None) -> NDArray[np.float32]:
+    def read(self, max_frames: int | None = None) -> NDArray[Any]:
         """Take the oldest frames; the reader's side.
 
         Parameters
@@ -343,15 +366,34 @@ class SpscRing:
 
         Returns
         -------
-        ndarray of float32, shape (n, channels)
+        ndarray of the ring's dtype, shape (n, channels)
             The caller's own; n is 0 when the ring is empty.
         """
-        frames = self.available()
-        if max_frames is not None:
-            frames = min(frames, max(max_frames, 0))
-        out = np.empty((frames, self.channels), np.float32)
-        pull(self.address, out.ctypes.data, frames)
+        out = np.empty((self._available(max_frames), self.channels), self.dtype)
+        pull(self.address, out.ctypes.data, len(out))
         return out
+
+    def spans(self, max_frames: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Look at the oldest frames where they lie, without a copy; the reader's side.
+
+        They stay in the ring, and the views stay good, until `skip`, `read` or `read_into` steps
+        over them: that hands their room back to the writer. A view kept longer shows whatever was
+        written there since. Views keep the memory alive, also without the ring.
+
+        Parameters
+        ----------
+        max_frames : int >= 0, optional
+            At most so many; without it, all there are.
+
+        Returns
+        -------
+        older, newer : ndarray of the ring's dtype, shape (n, channels)
+            Read-only. *newer* goes on where *older* ends, and is empty unless the frames reach
+            over the end of the memory.
+        """
+        start = int(self._header[READ // 8]) % self.capacity  # the index is the reader's own
+        stop = start + self._available(max_frames)
+        return self._data[start:stop], self._data[: max(stop - self.capacity, 0)]
 
     def skip(self, frames: int) -> int:
         """Step over the oldest frames; the reader's side.
@@ -382,8 +424,34 @@ class SpscRing:
         """Overflows that the host reported to the writer, so far."""
         return _peek(self.address + OVERFLOWS)
 
-    def _check(self, name: str, array: NDArray[np.float32]) -> None:
+    def user_word(self, index: int) -> int:
+        """Read a word that compiled code on the writer's side keeps for itself.
+
+        Parameters
+        ----------
+        index : int
+            0 to 15: the int64 at `address` + `USER` + 8 * *index*. All begin at zero.
+
+        Returns
+        -------
+        int
+            As last published with `store_release`; each word is whole, two need not match.
+
+        Raises
+        ------
+        ValueError
+            There is no such word.
+        """
+        if not 0 <= index < _USER_WORDS:
+            raise ValueError(f"index={index} must be 0 to {_USER_WORDS - 1}")
+        return _peek(self.address + USER + 8 * index)
+
+    def _available(self, most: int | None) -> int:
+        frames = self.available()
+        return frames if most is None else min(frames, max(most, 0))
+
+    def _check(self, name: str, array: NDArray[Any]) -> None:
         if array.ndim != 2 or array.shape[1] != self.channels:
             raise ValueError(f"{name} has shape {array.shape}, must be (n, {self.channels})")
-        if array.dtype != np.float32 or not array.flags.c_contiguous:
-            raise ValueError(f"{name} must be C-contiguous float32, is {array.dtype}")
+        if array.dtype != self.dtype or not array.flags.c_contiguous:
+            raise ValueError(f"{name} must be C-contiguous {self.dtype}, is {array.dtype}")

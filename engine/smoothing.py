@@ -93,13 +93,17 @@ class PosteriorSmoother:
 
     def silence(self, elapsed_ms: float) -> None:
         """Let time pass in which nobody speaks: the name goes, the memory of it fades."""
+        self.pass_time(elapsed_ms)
+        self._shown = None
+
+    def pass_time(self, elapsed_ms: float) -> None:
+        """Let time pass that nothing is known of: the memory fades, the name stays for now."""
         keep = self._decay(elapsed_ms)
         self._sum *= keep
         self._weight *= keep
         if self._weight < 1e-6:  # faded: as new, and no rounding noise is ever normalised up
             self._sum[:] = 0.0
             self._weight = 0.0
-        self._shown = None
 
     def _decay(self, elapsed_ms: float) -> float:
         time_constant_ms = self._settings.time_constant_ms

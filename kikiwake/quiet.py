@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 import threading
@@ -28,3 +29,28 @@ def quiet_stderr() -> Iterator[None]:
             os.dup2(nowhere.fileno(), 2)
         stack.callback(os.dup2, kept, 2)
         yield
+
+
+@contextlib.contextmanager
+def python_stderr() -> Iterator[None]:
+    """Keep standard error to Python, for as long as devices may come and go.
+
+    PortAudio's audio thread prints there from C when a sound server dies, at any moment.
+    """
+    before = sys.stderr
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    with open(kept, "w", buffering=1, encoding=before.encoding, errors="replace") as ours:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        sys.stderr = ours
+        faulthandler.enable(ours)  # a crash of the process itself is still told
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+            sys.stderr = before
+            os.dup2(kept, 2)

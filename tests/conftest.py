@@ -54,7 +54,7 @@ class PulseServer:
     def __init__(self) -> None:
         # Not under pytest's directory: the path of a Unix socket holds a hundred characters.
         self._dir = Path(tempfile.mkdtemp(prefix="kk-"))
-        socket = self._dir / "native"
+        self._socket = self._dir / "native"
         hidden = ("PULSE_", "DBUS_", "DISPLAY", "WAYLAND_", "XDG_")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         self.env |= {
@@ -62,15 +62,21 @@ class PulseServer:
             "XDG_RUNTIME_DIR": str(self._dir),
             "PULSE_RUNTIME_PATH": str(self._dir),
         }
+        self.start()
+
+    def start(self) -> None:
+        """Start the daemon; also again, after `kill`."""
+        # A server's address in the environment keeps a daemon from starting.
+        env = {k: v for k, v in self.env.items() if k != "PULSE_SERVER"}
         command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"]
         command += ["--exit-idle-time=-1", "--log-target=stderr"]
-        command += ["-L", f"module-native-protocol-unix auth-anonymous=1 socket={socket}"]
+        command += ["-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"]
         command += ["-L", "module-null-sink rate=44100 channels=2 format=float32le "]
         command[-1] += f"sink_name={self.sink}"
-        with open(self._dir / "log", "wb") as log:
-            self._daemon = subprocess.Popen(command, env=self.env, stdout=log, stderr=log)
+        with open(self._dir / "log", "ab") as log:
+            self._daemon = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         # From here on clients are told where it is; this also keeps them from starting their own.
-        self.env["PULSE_SERVER"] = f"unix:{socket}"
+        self.env["PULSE_SERVER"] = f"unix:{self._socket}"
         until = time.monotonic() + 20
         while self.run("pactl", "info").returncode:
             if self._daemon.poll() is not None or time.monotonic() > until:
@@ -104,10 +110,14 @@ class PulseServer:
         done = self.run(*command, timeout_s=timeout_s)
         assert done.returncode == 0, done.stderr
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """Kill the daemon, as a crash would."""
         self._daemon.kill()
         self._daemon.wait()
+
+    def stop(self) -> None:
+        """Kill the daemon and leave nothing behind."""
+        self.kill()
         shutil.rmtree(self._dir, ignore_errors=True)
 
 

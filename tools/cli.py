@@ -21,9 +21,18 @@ import msgspec
 import typer
 
 from .. import __version__
-from ..engine.config import Settings, config_path, default_toml, load_settings, setting_fields
+from ..engine.config import (
+    Settings,
+    SettingsFile,
+    config_path,
+    default_toml,
+    load_settings,
+    setting_fields,
+)
 from ..engine.result import Counters, Result, TurnTracker
 from ..errors import ConfigError, KikiwakeError, SourceError
+from ..quiet import python_stderr
+from . import service
 
 # Whatever takes long to import (rich, Numba, LiteRT, PortAudio) is imported where it is needed:
 # `kikiwake config` answers at once.
@@ -41,6 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(service.app, name="service")
 
 
 class OutputError(KikiwakeError):
@@ -104,7 +114,7 @@ def _with_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
     """Give a command an option for every setting there is, and hand it the settings.
 
     Name, type, bounds and help come from the settings themselves. The command takes `load`, a
-    function from further overrides to `Settings`.
+    function from further overrides to a `SettingsFile`.
     """
     fields = {
         key.rpartition(".")[2]: (key, default, meta)
@@ -118,8 +128,8 @@ def _with_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
             given = {name: arguments.pop(name) for name in fields}
             overrides = {fields[n][0]: value for n, value in given.items() if value is not None}
 
-            def load(**defaults: object) -> Settings:
-                return load_settings(config, {**defaults, **overrides})
+            def load(**defaults: object) -> SettingsFile:
+                return SettingsFile(config, {**defaults, **overrides})
 
             command(load=load, **arguments)
 
@@ -160,7 +170,7 @@ def _with_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
 @_with_settings("input")
 def demo(
     *,
-    load: Callable[..., Settings],
+    load: Callable[..., SettingsFile],
     fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line for each result instead.")
@@ -178,7 +188,7 @@ def demo(
     # The user's gate, smoothing and hop are honoured: the demo shows what they do, and the summary
     # names those that are not the default. Sound and cast are the demo's own, whatever the config
     # file listens to: only the starter cast knows these voices (unless --cast says otherwise).
-    settings = load(cast="starter")
+    settings = load(cast="starter").load()
 
     from ..engine.capture import FileSource
     from ..engine.recognizer import Recognizer
@@ -204,7 +214,7 @@ def demo(
 @_with_settings()
 def run(
     *,
-    load: Callable[..., Settings],
+    load: Callable[..., SettingsFile],
     rate: Annotated[
         int | None, typer.Option(min=1, help="Sampling rate in Hz; needed for --input -.")
     ] = None,
@@ -218,48 +228,74 @@ def run(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Take a file at real speed, not as fast as it goes.")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a device that is not there yet.")
+    ] = False,
+    background: Annotated[
+        bool,
+        typer.Option(
+            "--background",
+            help="Print nothing and log to a file, once for each input; implies --wait.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line for each result instead.")
     ] = False,
 ) -> None:
-    """Name who speaks, live, until Ctrl-C or the end of the sound.
+    r"""Name who speaks, live, until Ctrl-C or the end of the sound.
 
     --input also takes a sound file (WAV, FLAC, OGG, MP3), and - for raw PCM on standard input.
-    Without a terminal, a line is printed for each turn.
+    Without a terminal, a line is printed for each turn. Ctrl-\ (on Windows Ctrl-Break) tells how
+    the listening itself goes. A device that is lost is waited for. The config file is read again
+    when it changes.
     """
-    settings = load()
+    if background and as_json:
+        raise typer.BadParameter("--background and --json do not go together")
+    file = load()
+    settings = file.load()
 
     from ..engine.capture import open_source
     from ..engine.recognizer import Recognizer
     from .view import summarize
 
-    source = open_source(
-        settings.input,
-        sample_rate=rate,
-        channels=channels,
-        sample_format=sample_format,
-        realtime=realtime,
-    )
+    source = None  # as the settings have it, also when they change
+    if rate or channels or sample_format or realtime:
+        source = open_source(
+            settings.input,
+            sample_rate=rate,
+            channels=channels,
+            sample_format=sample_format,
+            realtime=realtime,
+            max_lag_ms=settings.max_lag_ms,
+            wait=wait or background,
+        )
     tracker = TurnTracker()
     latest: Result | None = None
-    with _sigterm_as_ctrl_c(), contextlib.ExitStack() as stack:
-        with _waiting(as_json):
-            recognizer = stack.enter_context(Recognizer(source=source, settings=settings))
-        show = stack.enter_context(_showing(recognizer, as_json))
+    with python_stderr(), _sigterm_as_ctrl_c(), contextlib.ExitStack() as stack:
+        if background:
+            log = stack.enter_context(_in_background(settings.input))
+        with _waiting(as_json or background):
+            recognizer = stack.enter_context(
+                Recognizer(source=source, settings=file, wait=wait or background)
+            )
+        show = log if background else stack.enter_context(_showing(recognizer, as_json))
         with contextlib.suppress(KeyboardInterrupt):
             for result in recognizer:
                 latest = result
-                tracker.add(result)
+                if not background:  # which may run for weeks, and sums up by itself
+                    tracker.add(result)
                 show(result)
+    if background:
+        return
     if latest is None:
         _summarize(f"nothing heard: less than {recognizer.settings.hop_ms:g} ms of sound", as_json)
         return
     _summarize(summarize(tracker.turns, latest.counters, latest.time), as_json)
     bad = latest.counters.bad_samples
-    if bad and not source.live:
+    if bad and not recognizer.source.live:
         raise SourceError(
-            f"{source.name}: {bad} samples are NaN or infinite and were read as silence; "
-            "mend the sound, or do not trust the names around them"
+            f"{recognizer.source.name}: {bad} samples are NaN or infinite and were read as "
+            "silence; mend the sound, or do not trust the names around them"
         )
 
 
@@ -413,11 +449,16 @@ def _showing(
     recognizer: Recognizer, as_json: bool, truth: Sequence[Segment] = ()
 ) -> Iterator[Callable[[Result], None]]:
     """Set up the way results are shown; yields what takes them."""
-    if as_json:
-        yield lambda result: _say(msgspec.json.encode(result))
-        return
+    notice = _Notices()
     if not _on_screen(as_json):
-        yield _TurnLines().add
+        show = (lambda result: _say(msgspec.json.encode(result))) if as_json else _TurnLines().add
+
+        def show_and_tell(result: Result) -> None:
+            notice.add(result)
+            show(result)
+
+        with _on_demand(lambda: notice.say_counters(recognizer.latest)):
+            yield show_and_tell
         return
     from rich.live import Live
 
@@ -427,7 +468,10 @@ def _showing(
     title = f"{card.name} · {recognizer.source.name}"
     view = LiveView(title, [character.name for character in card.characters], truth)
     # Drawn by a thread of its own at its own pace; taking a result only notes it.
-    with Live(view, console=_console(), screen=True, refresh_per_second=REFRESHES_PER_S):
+    with (
+        _on_demand(view.toggle_details),
+        Live(view, console=_console(), screen=True, refresh_per_second=REFRESHES_PER_S),
+    ):
         yield view.add
 
 
@@ -445,6 +489,52 @@ class _TurnLines:
         if len(self._tracker.turns) > known:
             who = f"{result.character} ({result.actor})"
             _say(f"{clock(result.time)}  {who}  {percent(result.confidence).strip()}")
+
+
+class _Notices:
+    """Prints on standard error what the user should know, once."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def add(self, result: Result) -> None:
+        if result.notice != self._said:
+            self._said = result.notice
+            print("kikiwake:", result.notice or "all is well again", file=sys.stderr, flush=True)
+
+    def say_counters(self, result: Result | None) -> None:
+        from .view import describe_counters, describe_measures
+
+        counters = Counters() if result is None else result.counters
+        said = (describe_counters(counters) or "nothing lost", describe_measures(counters))
+        print("kikiwake:", "; ".join(filter(None, said)), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _on_demand(tell: Callable[[], None]) -> Iterator[None]:
+    r"""Call *tell* when the user asks by Ctrl-\, as of ``ping``, or Ctrl-Break on Windows."""
+    if sys.platform == "win32":
+        number = signal.SIGBREAK
+    else:
+        number = signal.SIGQUIT
+    before = signal.signal(number, lambda *_: tell())
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@contextlib.contextmanager
+def _in_background(source: str) -> Iterator[Callable[[Result], None]]:
+    """Be the one that listens to *source* in the background; yields what logs the results."""
+    from .background import TurnLog, log_path, log_to_file, single_instance
+
+    with (
+        single_instance(source),
+        log_to_file(log_path(source)),
+        contextlib.closing(TurnLog()) as log,
+    ):
+        yield log.add
 
 
 @contextlib.contextmanager

@@ -54,6 +54,7 @@ class LiveView:
         self.title = title
         self._truth = truth
         self._latest: Result | None = None
+        self._details = False
         self._tracker = TurnTracker()
         names = dict.fromkeys([*characters, *(segment.name for segment in truth)])
         self._colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
@@ -62,6 +63,10 @@ class LiveView:
         """Take the next result."""
         self._tracker.add(result)
         self._latest = result
+
+    def toggle_details(self) -> None:
+        """Show how the listening itself goes, or no longer."""
+        self._details = not self._details
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -92,13 +97,20 @@ class LiveView:
         parts += lanes
         parts.append(Text())
         used += 3 + len(lanes)
-        counters = None if result is None else describe_counters(result.counters)
-        n_turns = height - used - bool(counters) - 1
+        footer = list(self._footer(result))
+        n_turns = height - used - len(footer) - 1
         if n_turns > 0:
             parts.append(self._turns(n_turns, wide))
-        if counters:
-            parts.append(Text(counters, style="yellow", no_wrap=True, overflow="ellipsis"))
-        return Group(*parts)
+        return Group(*parts, *footer)
+
+    def _footer(self, result: Result | None) -> Iterator[Text]:
+        if result is None:
+            return
+        lost = (describe_counters(result.counters), "yellow")
+        measured = (describe_measures(result.counters) if self._details else "", "dim")
+        for said, style in ((result.notice, "bold yellow"), lost, measured):
+            if said:
+                yield Text(said, style=style, no_wrap=True, overflow="ellipsis")
 
     def _header(self, result: Result | None, width: int) -> Text:
         time = clock(0.0 if result is None else result.time)
@@ -111,9 +123,11 @@ class LiveView:
     def _now(self, result: Result | None, width: int) -> RenderableType:
         bar_width = max(width - 6, 3)
         if result is None or result.character is None:
-            says = (
-                "" if result is None or not result.speech else "a voice nobody here has, or noise"
-            )
+            says = ""
+            if result is not None and result.state == "waiting":
+                says = "waiting for the device"
+            elif result is not None and result.speech:
+                says = "a voice nobody here has, or noise"
             return Group(Text(QUIET, style="bold"), Text(says, style="dim"), Text(), Text())
         colour = self._colour(result.character)
         name = Text(f" {_fit(result.character, width - 2)} ", style=f"bold reverse {colour}")
@@ -223,7 +237,7 @@ def describe_counters(counters: Counters) -> str:
     Examples
     --------
     >>> from kikiwake.engine.result import Counters
-    >>> describe_counters(Counters(bad_samples=3, filled_ms=1500))
+    >>> describe_counters(Counters(bad_samples=3, missing_ms=1500))
     'bad samples 3 (NaN or infinite, read as silence), no sound for 1.5 s'
     >>> describe_counters(Counters())
     ''
@@ -231,14 +245,35 @@ def describe_counters(counters: Counters) -> str:
     parts = (
         (counters.dropped_samples, f"dropped samples {counters.dropped_samples}"),
         (counters.overflows, f"input overflows {counters.overflows}"),
+        (counters.skipped_samples, f"skipped samples {counters.skipped_samples} (fell behind)"),
         (counters.missed_results, f"missed results {counters.missed_results}"),
         (
             counters.bad_samples,
             f"bad samples {counters.bad_samples} (NaN or infinite, read as silence)",
         ),
-        (counters.filled_ms, f"no sound for {counters.filled_ms / 1e3:.1f} s"),
+        (counters.reopened, f"device lost and found {counters.reopened} times"),
+        (counters.missing_ms, f"no sound for {counters.missing_ms / 1e3:.1f} s"),
     )
     return ", ".join(text for count, text in parts if count)
+
+
+def describe_measures(counters: Counters) -> str:
+    """Say how the audio thread does; nothing where there is none.
+
+    Examples
+    --------
+    >>> from kikiwake.engine.result import Counters
+    >>> describe_measures(Counters(callbacks=90, callback_us=2.1, longest_callback_us=9.5,
+    ...                            jitter_ms=0.4, longest_gap_ms=12, age_ms=7.3))
+    'audio thread: 90 blocks in 2.1 µs each, longest 9.5 µs, jitter 0.4 ms, longest gap 12.0 ms; newest sample 7.3 ms old'
+    """  # noqa: E501
+    if not counters.callbacks:
+        return ""
+    return (
+        f"audio thread: {counters.callbacks} blocks in {counters.callback_us} µs each, "
+        f"longest {counters.longest_callback_us} µs, jitter {counters.jitter_ms} ms, "
+        f"longest gap {counters.longest_gap_ms:.1f} ms; newest sample {counters.age_ms} ms old"
+    )
 
 
 def summarize(turns: Iterable[Turn], counters: Counters, heard_s: float) -> RenderableType:
@@ -255,6 +290,8 @@ def summarize(turns: Iterable[Turn], counters: Counters, heard_s: float) -> Rend
         lines.append(table)
     if said := describe_counters(counters):
         lines.append(Text(said, style="yellow"))
+    if said := describe_measures(counters):
+        lines.append(Text(said, style="dim"))
     return Group(*lines)
 
 

@@ -24,10 +24,11 @@ from kikiwake.engine.capture import (
     Source,
     open_source,
 )
+from kikiwake.engine.result import Counters
 from kikiwake.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    from conftest import PulseServer
+    pass
 
 RNG = np.random.default_rng(3)
 
@@ -47,7 +48,8 @@ def hear(source: Source) -> NDArray[np.float32]:
             assert block.shape[1] == source.channels
             blocks.append(block)
         assert source.read(1.0) is None
-    assert source.dropped_samples == source.overflows == 0
+    assert source.counters() == Counters()
+    assert (source.state, source.notice) == ("listening", None)
     return np.concatenate(blocks)
 
 
@@ -257,145 +259,3 @@ def test_word_for_a_source(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").touch()
     assert type(open_source(spec)) is kind
-
-
-# --- devices
-
-LISTEN = """
-import logging, subprocess, sys, time
-import numpy as np
-from kikiwake.engine.capture import DeviceSource
-
-wav, out, native = sys.argv[1:]
-logging.basicConfig(format="%(levelname)s %(message)s")
-with DeviceSource("loopback", native=native == "native") as source:
-    blocks = []
-    while not sum(map(len, blocks)):
-        blocks.append(source.read(5))
-    player = subprocess.Popen(["paplay", "--latency-msec=1000", wav])
-    until = None
-    while until is None or time.monotonic() < until:
-        blocks.append(source.read(0.1))
-        if until is None and player.poll() is not None:
-            until = time.monotonic() + 0.5
-np.save(out, np.concatenate(blocks))
-print(source.sample_rate, source.channels, source.dropped_samples, source.overflows, source.live)
-"""
-
-SAY = """
-import sys
-from kikiwake.engine.capture import DeviceSource
-from kikiwake.errors import SourceError
-for spec in sys.argv[1:]:
-    try:
-        DeviceSource(spec).__enter__()
-    except SourceError as error:
-        print(error)
-"""
-
-
-@pytest.mark.parametrize("callback", ["native", "python"])
-def test_what_is_played_comes_back_sample_by_sample(
-    pulse: PulseServer, tmp_path: Path, callback: str
-) -> None:
-    sound = noise(2 * 44100, 2)
-    # The null sink itself swallows some milliseconds when a stream begins.
-    played = np.concatenate([np.zeros((8820, 2), np.float32), sound])
-    soundfile.write(tmp_path / "played.wav", played, 44100, "PCM_16")
-    done = pulse.python(LISTEN, str(tmp_path / "played.wav"), str(tmp_path / "heard.npy"), callback)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "44100 2 0 0 True\n"
-    warning = (
-        "WARNING compiled audio callback refused, using a Python one, which can lose sound when "
-        "the computer is busy: native=False\n"
-    )
-    assert done.stderr == ("" if callback == "native" else warning)
-    heard = np.load(tmp_path / "heard.npy")
-    first = int(np.flatnonzero(heard.any(axis=1))[0])
-    assert np.array_equal(heard[first : first + len(sound)], sound)
-
-
-def test_devices_are_listed_loopback_first(pulse: PulseServer) -> None:
-    code = """
-from kikiwake.engine.capture import list_devices
-for d in list_devices():
-    print(d.spec, d.name, d.host_api, d.is_loopback, d.is_default, sep="|")
-"""
-    done = pulse.python(code)
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
-    assert lines[0] == "loopback|monitor of the default output|ALSA|True|False"
-    assert re.fullmatch(r"\d+\|default\|ALSA\|False\|True", lines[1])
-    assert any(re.fullmatch(r"\d+\|pulse\|ALSA\|False\|False", line) for line in lines)
-
-
-def test_unknown_devices_are_refused_with_what_there_is(pulse: PulseServer) -> None:
-    done = pulse.python(SAY, "nobody", "99", "u", "PULSE")
-    assert done.stderr == ""
-    named, numbered, several = done.stdout.splitlines()
-    there = r"loopback \(monitor of the default output\), \d+ \(default\), \d+ \(pulse\)"
-    assert re.fullmatch(
-        rf"no input is called 'nobody'; there are: {there}.*; see `kikiwake devices`", named
-    )
-    assert re.fullmatch(
-        rf"no input has number 99; there are: {there}.*; see `kikiwake devices`", numbered
-    )
-    assert re.fullmatch(rf"'u' fits several inputs: {there}.*; say which by its number", several)
-
-
-def test_sound_server_that_dies_is_told(pulse_to_break: PulseServer) -> None:
-    code = """
-from kikiwake.engine.capture import DeviceSource
-from kikiwake.errors import SourceError
-try:
-    with DeviceSource("loopback") as source:
-        while not len(source.read(5)):
-            pass
-        print("ready", flush=True)
-        while True:
-            source.read(5)
-except SourceError as error:
-    print(error, flush=True)
-"""
-    child = pulse_to_break.popen(sys.executable, "-c", code)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    pulse_to_break.stop()
-    said, _ = child.communicate(timeout=10)
-    assert said == (
-        "monitor of the default output is gone: the device or its sound server stopped\n"
-    )
-    assert child.returncode == 0
-
-
-def test_no_sound_server(pulse: PulseServer) -> None:
-    env = pulse.env | {"PULSE_SERVER": "unix:/nonexistent"}
-    done = subprocess.run(
-        [sys.executable, "-c", SAY, "loopback", "nobody"],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    loopback, nobody = done.stdout.splitlines()
-    assert loopback == (
-        "no loopback to listen to: start PulseAudio or PipeWire (pipewire-pulse) and install "
-        "libasound2-plugins; `kikiwake devices` lists the inputs"
-    )
-    # A computer with a sound card of its own has inputs all the same.
-    assert re.match(r"no sound input here: PortAudio sees no sound card|no input is called", nobody)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="sounddevice brings PortAudio along here")
-def test_no_portaudio_library() -> None:
-    hide = "import ctypes.util; ctypes.util.find_library = lambda name: None\n"
-    done = subprocess.run(
-        [sys.executable, "-c", hide + SAY, "default"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (
-        "the PortAudio library is missing, without it only files and '-' can be heard: install "
-        "libportaudio2 (Debian, Ubuntu: apt install libportaudio2), on macOS and Windows reinstall "
-        "the Python package sounddevice\n"
-    )

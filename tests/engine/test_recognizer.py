@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from kikiwake.engine.capture import FileSource
 from kikiwake.engine.config import Settings
@@ -67,49 +68,165 @@ def test_iterating_after_leaving_ends_and_entering_again_is_refused():
         pass
 
 
-class Stuck:
-    """A live source that speaks, then delivers nothing for a while, then ends."""
+class Live:
+    """A live source that gives what it is told to: pieces of sound, and pauses in seconds."""
 
-    name, sample_rate, channels, live = "stuck", 48_000, 1, True
-    dropped_samples = overflows = 0
+    name, channels, live, notice = "live", 1, True, None
 
-    def __init__(self, quiet_s):
-        self._quiet_s = quiet_s
+    def __init__(self, *script, sample_rate=48_000):
+        self._script = []
+        for part in script:
+            # As a device gives it, a tenth of a second at a time, but all at once.
+            tenths = isinstance(part, np.ndarray)
+            self._script += np.array_split(part, max(len(part) // 4800, 1)) if tenths else [part]
+        self._counters = Counters()
+        self._until = 0.0
+        self.sample_rate = sample_rate
+        self.state = "listening"
 
     def __enter__(self):
-        sound, _ = soundfile.read(DEMO, dtype="float32")
-        self._sound = sound[: 4 * self.sample_rate, None]
-        self._until = None
         return self
 
     def __exit__(self, *_):
         pass
 
-    def read(self, timeout_s):
-        if self._until is None:
-            self._until = time.monotonic() + self._quiet_s
-            return self._sound
-        if time.monotonic() < self._until:
-            time.sleep(timeout_s)
+    def counters(self):
+        return self._counters
+
+    def read(self, timeout_s, min_frames=1):
+        if (left := self._until - time.monotonic()) > 0:
+            time.sleep(min(timeout_s, left))
             return np.empty((0, 1), np.float32)
-        return None
+        self.state = "listening"
+        if not self._script:
+            return None
+        match self._script.pop(0):
+            case np.ndarray() as sound:
+                return sound
+            case {"waiting": seconds, "then": rate}:
+                self.state, self._until = "waiting", time.monotonic() + seconds
+                self.sample_rate = rate
+            case {"skipped": frames}:
+                self._counters = Counters(skipped_samples=frames)
+            case seconds:
+                self._until = time.monotonic() + seconds
+        return np.empty((0, 1), np.float32)
 
 
-def test_a_source_that_delivers_nothing_is_read_as_silence():
-    with Recognizer(source=Stuck(1.5), settings=Settings()) as recognizer:
-        results = list(recognizer)
-    assert any(result.character for result in results if result.time < 4)
-    assert results[-1].character is None, "no name is left on the screen"
-    assert 1000 <= results[-1].counters.filled_ms <= 1700
-    assert results[-1].time == pytest.approx(5.5, abs=0.4)
+def speech(start_s, end_s, rate=48_000):
+    """A piece of the demo sound: from 1 to 4 s Hinano Tamagaki speaks."""
+    sound, demo_rate = soundfile.read(DEMO, dtype="float32", stop=5 * 48_000)
+    sound = soxr.resample(sound, demo_rate, rate)
+    return sound[round(start_s * rate) : round(end_s * rate), None].copy()
+
+
+def hear(source):
+    # Pieces come at once: with the usual hop the queue could not hold their results.
+    with Recognizer(source=source, settings=Settings(hop_ms=100)) as recognizer:
+        return list(recognizer)
+
+
+def test_sound_that_comes_late_goes_on_where_it_stopped():
+    """The computer stumbled for half a second: the same results, and none of the time counted."""
+    whole = hear(Live(speech(0, 5)))
+    late = hear(Live(speech(0, 2.5), 0.5, speech(2.5, 5)))
+    told = [result for result in late if result.state == "quiet"]
+    assert {(result.character, result.speech, result.notice) for result in told} == {
+        (None, False, None)
+    }
+    assert [msgspec.structs.replace(r, counters=Counters()) for r in whole] == [
+        msgspec.structs.replace(r, counters=Counters()) for r in late if r.state == "listening"
+    ]
+    assert late[-1].counters.missing_ms == 0
+
+
+def test_time_without_sound_passes_and_leaves_no_name():
+    results = hear(Live(speech(0, 3), 1.6, speech(0, 5)))
+    quiet = [r for r in results if r.state == "quiet"]
+    assert all(r.character is None for r in quiet)
+    assert quiet[0].time == pytest.approx(3, abs=0.15), "it may still come"
+    assert quiet[-1].time == pytest.approx(4.5, abs=0.3), "it has not"
+    assert 1400 <= results[-1].counters.missing_ms <= 1900
+    assert results[-1].time == pytest.approx(3 + 1.6 + 5, abs=0.2)
+    again = next(r.time for r in results if r.time > 4.7 and r.character)
+    assert again == pytest.approx(4.6 + 1.2, abs=0.4)
+
+
+def test_lost_device_is_told_at_once_and_may_come_back_at_another_rate():
+    source = Live(speech(0, 3), {"waiting": 1.0, "then": 22_050}, speech(0, 5, 22_050))
+    results = hear(source)
+    lost = [r for r in results if r.state == "waiting"]
+    assert len(lost) >= 3
+    assert all(r.character is None for r in lost)
+    assert lost[0].time == pytest.approx(3, abs=0.1)
+    assert results[-1].time == pytest.approx(9, abs=0.4)
+    assert {r.character for r in results if r.time > 5} - {None} == {"Hinano Tamagaki"}
+    assert [r.time for r in results] == sorted(r.time for r in results)
+
+
+def test_skipped_sound_is_time_that_passed():
+    results = hear(Live(speech(0, 2), {"skipped": 48_000}, speech(3, 5)))
+    assert results[-1].time == pytest.approx(5, abs=0.1)
+    assert results[-1].counters.skipped_samples == 48_000
+    times = [r.time for r in results]
+    assert not [time for time in times if 2.05 < time < 2.95]
+    assert times == sorted(times)
 
 
 def test_a_slow_reader_of_a_live_source_misses_results_and_is_told():
-    with Recognizer(source=Stuck(0.3), settings=Settings(hop_ms=10)) as recognizer:
+    with Recognizer(source=Live(speech(0, 5), 0.3), settings=Settings(hop_ms=10)) as recognizer:
         time.sleep(1.5)
+        assert recognizer.latest is not None
+        assert recognizer.latest.time > 4, "the newest is there without any reading"
         results = list(recognizer)
+    assert results[-1] == recognizer.latest
     assert results[-1].counters.missed_results > 0
     assert results[-1].time > 4, "the newest are kept"
+
+
+def rewrite(path, text):
+    """Put a file in the place of another, as editors do."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def test_config_that_changes_takes_effect_between_two_results(own_config):
+    with Recognizer(source=FileSource(DEMO, realtime=True)) as recognizer:
+        results = []
+
+        def listen(until, timeout_s=10):
+            for result in recognizer:
+                results.append(result)
+                if until(result):
+                    return
+                assert result.time < timeout_s, result
+
+        listen(lambda r: r.character == "Hinano Tamagaki")
+        # Not even its folder was there.
+        rewrite(own_config, "hop_ms = 50\n[smoothing]\nshowing_share = 0.7\n")
+        listen(lambda _: recognizer.settings.hop_ms == 50)
+        listen(lambda r, at=results[-1].time: r.time > at + 0.3)
+        assert recognizer.settings.smoothing.showing_share == 0.7
+        steps = np.diff([result.time for result in results])
+        assert steps.min() > 0
+        assert steps.max() < 0.08, "nothing is left out"
+        assert steps[-3:] == pytest.approx(0.0464, abs=0.001)
+        first = next(i for i, r in enumerate(results) if r.character)
+        assert {r.character for r in results[first:] if r.time < 4} == {"Hinano Tamagaki"}, (
+            "the name stays throughout"
+        )
+        rewrite(own_config, "hop_ms = 5\n")
+        listen(lambda r: r.notice is not None)
+        notice = results[-1].notice
+        assert notice.endswith(
+            "hop_ms = 5: expected float >= 10.0; allowed: 10 to 500; the settings stay as they were"
+        )
+        assert recognizer.settings.hop_ms == 50
+        own_config.unlink()
+        listen(lambda r: r.notice is None)
+        listen(lambda _: recognizer.settings == Settings())
 
 
 def test_demo_is_named_as_promised(demo_results):
@@ -128,28 +245,47 @@ def shift(ours, reference):
     return float(np.median([a.start - b.start for a, b in zip(ours, reference, strict=True)]))
 
 
+def play_and_listen(pulse, wav, folder):
+    """Play a file into the sink: what `kikiwake run` said, and what another program recorded."""
+    command = (sys.executable, "-m", "kikiwake", "run", "--input", "loopback", "--json")
+    recorded, heard_in = folder / "recorded.wav", folder / "heard.jsonl"
+    # Into a file: a pipe that nobody empties would hold the listener up.
+    with heard_in.open("wb") as output:
+        listener = pulse.popen(*command, stdout=output)
+        while not heard_in.stat().st_size:
+            assert listener.poll() is None, listener.stderr.read()
+            time.sleep(0.05)
+        monitor = f"--device={pulse.sink}.monitor"
+        recorder = pulse.popen("parecord", monitor, "--latency-msec=1000", str(recorded))
+        pulse.play(wav)
+        time.sleep(1)
+        recorder.send_signal(signal.SIGINT)
+        recorder.communicate(timeout=20)
+        listener.send_signal(signal.SIGINT)
+        _, errors = listener.communicate(timeout=20)
+    assert listener.returncode == 0, errors
+    lines = heard_in.read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=Result) for line in lines], recorded
+
+
 def test_demo_through_the_sound_server_gives_the_turns_of_the_file(pulse, demo_results, tmp_path):
     """Another program plays it, PortAudio hears it from the monitor: same names, within 150 ms."""
     sound, rate = soundfile.read(DEMO, dtype="float32")
     wav = tmp_path / "demo.wav"
     soundfile.write(wav, sound, rate)
-    environment = pulse.env | {"KIKIWAKE_CONFIG": str(tmp_path / "none.toml")}
-    command = (sys.executable, "-m", "kikiwake", "run", "--input", "loopback", "--json")
-    # Into a file: a pipe that nobody empties would hold the listener up.
-    heard_in = tmp_path / "heard.jsonl"
-    with heard_in.open("wb") as output:
-        listener = pulse.popen(*command, env=environment, stdout=output)
-        while not heard_in.stat().st_size:
-            assert listener.poll() is None, listener.stderr.read()
-            time.sleep(0.05)
-        pulse.play(wav)
-        time.sleep(1)
-        listener.send_signal(signal.SIGINT)
-        _, errors = listener.communicate(timeout=20)
-    assert listener.returncode == 0, errors
-    live = [msgspec.json.decode(line, type=Result) for line in heard_in.read_bytes().splitlines()]
-    expected, heard = turns(demo_results), turns(live)
-    assert [turn.character for turn in heard] == [turn.character for turn in expected]
+    expected = turns(demo_results)
+    names = [turn.character for turn in expected]
+    for _ in range(3):
+        live, recorded = play_and_listen(pulse, wav, tmp_path)
+        # On a computer that stalls, player and sound server tear the sound themselves. Then it is
+        # not ours to give the same turns, and the test must be made again.
+        if [turn.character for turn in turns(recognize_file(recorded))] == names:
+            break
+    counters = live[-1].counters
+    lost = (counters.dropped_samples, counters.skipped_samples, counters.missed_results)
+    assert (*lost, counters.reopened) == (0, 0, 0, 0), counters
+    heard = turns(live)
+    assert [turn.character for turn in heard] == names, counters
     offset = shift(heard, expected)
     for ours, reference in zip(heard, expected, strict=True):
         assert ours.start - offset == pytest.approx(reference.start, abs=0.15)
@@ -161,4 +297,3 @@ def test_demo_through_the_sound_server_gives_the_turns_of_the_file(pulse, demo_r
     print(f"live: {100 * scored.share(scored.right_s):.1f} % right, {scored}")  # shown by pytest -s
     assert scored.share(scored.right_s) >= 0.93
     assert scored.unjustified_changes == 0
-    assert (live[-1].counters.dropped_samples, live[-1].counters.missed_results) == (0, 0)
