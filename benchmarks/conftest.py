@@ -1,26 +1,47 @@
-"""Tables of figures, printed at the end of the run whatever pytest captures."""
+"""Tables of figures, printed at the end of the run whatever pytest captures, and kept as JSON."""
 
+import datetime
+import json
 import os
 import platform
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+FIGURES = Path(__file__).parent / "figures"
 
 _tables: list[str] = []
 
 
 @pytest.fixture
-def report() -> Callable[[str], None]:
-    return _tables.append
+def report() -> Callable[..., None]:
+    """Take a table to print, and, under a name, its figures to be kept as JSON."""
+
+    def take(table: str, name: str | None = None, figures: object = None) -> None:
+        _tables.append(table)
+        if name is None:
+            return
+        FIGURES.mkdir(exist_ok=True)
+        date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        kept = {"date": date, "machine": _machine(), "figures": figures}
+        text = json.dumps(kept, indent=2, ensure_ascii=False)
+        (FIGURES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+    return take
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _tables:
         terminalreporter.section("figures")
-        terminalreporter.line(f"{_processor()}, {os.cpu_count()} cores, {platform.platform()}")
+        terminalreporter.line(_machine())
         for table in _tables:
             terminalreporter.line("")
             terminalreporter.line(table)
+
+
+def _machine() -> str:
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.platform()}"
 
 
 def _processor() -> str:

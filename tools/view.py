@@ -21,6 +21,7 @@ QUIET = "…"
 LANE_S = 30.0
 LANE_TURNS = 300
 FLOOR_DB = -60.0
+_PLAIN = Console(file=io.StringIO())  # to wrap text by; nothing is printed there
 WIDE = 64  # columns from which panels stand side by side
 
 # Apart from each other on dark and on light ground; the terminal's own sixteen vary too much.
@@ -97,7 +98,7 @@ class LiveView:
         parts += lanes
         parts.append(Text())
         used += 3 + len(lanes)
-        footer = list(self._footer(result))
+        footer = [line for said in self._footer(result) for line in said.wrap(_PLAIN, width)]
         n_turns = height - used - len(footer) - 1
         if n_turns > 0:
             parts.append(self._turns(n_turns, wide))
@@ -110,7 +111,7 @@ class LiveView:
         measured = (describe_measures(result.counters) if self._details else "", "dim")
         for said, style in ((result.notice, "bold yellow"), lost, measured):
             if said:
-                yield Text(said, style=style, no_wrap=True, overflow="ellipsis")
+                yield Text(said, style=style)
 
     def _header(self, result: Result | None, width: int) -> Text:
         time = clock(0.0 if result is None else result.time)
@@ -251,7 +252,7 @@ def describe_counters(counters: Counters) -> str:
             counters.bad_samples,
             f"bad samples {counters.bad_samples} (NaN or infinite, read as silence)",
         ),
-        (counters.reopened, f"device lost and found {counters.reopened} times"),
+        (counters.reopened, f"device losses {counters.reopened}"),
         (counters.missing_ms, f"no sound for {counters.missing_ms / 1e3:.1f} s"),
     )
     return ", ".join(text for count, text in parts if count)

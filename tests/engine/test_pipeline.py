@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,18 +62,55 @@ def test_input_is_not_changed():
     np.testing.assert_array_equal(sound, before)
 
 
-def test_names_of_the_demo_at_other_rates_and_channels():
-    import soxr
+@pytest.fixture(scope="module")
+def demo_names():
+    names = [turn.character for turn in turns(recognize(DEMO))]
+    assert len(set(names)) >= 4
+    return names
 
-    expected = [turn.character for turn in turns(recognize(DEMO))]
-    assert len(set(expected)) >= 4
-    for rate, channels in ((44_100, 2), (24_000, 1), (96_000, 3)):
-        sound = soxr.resample(DEMO, RATE, rate)
-        sound = np.repeat(sound[:, None], channels, axis=1)
-        got = [
-            turn.character for turn in turns(recognize(sound, sample_rate=rate, channels=channels))
-        ]
-        assert got == expected, f"at {rate} Hz"
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "block"),
+    [
+        (8_000, 1, 32),
+        (11_025, 1, 64),
+        (16_000, 2, 1_000),
+        (22_050, 1, 8_192),
+        (24_000, 6, 777),
+        (32_000, 2, 4_096),
+        (44_100, 2, 32),
+        (48_000, 32, 512),
+        (96_000, 3, 8_192),
+        (192_000, 2, 1_024),
+    ],
+)
+def test_names_of_the_demo_in_any_form(demo_names, rate, channels, block):
+    sound = soxr.resample(DEMO, RATE, rate)
+    sound = np.repeat(sound[:, None], channels, axis=1)
+    sizes = [block] * (len(sound) // block)
+    results = recognize(sound, sizes, sample_rate=rate, channels=channels)
+    assert [turn.character for turn in turns(results)] == demo_names
+
+
+def test_a_short_gap_is_stepped_over_and_a_long_one_begins_anew():
+    p = pipeline()
+    before = p.process(EXCERPT[: 3 * RATE])
+    shown = before[-1].character
+    assert shown is not None
+    at = p.time
+    told = p.pass_time(0.3)
+    assert (told.time, told.character, told.speech) == (pytest.approx(at + 0.3), None, False)
+    after = p.process(EXCERPT[3 * RATE : 3 * RATE + RATE // 10])
+    assert {result.character for result in after} == {shown}
+    assert after[0].time == pytest.approx(at + 0.3 + p.hop_s, abs=1e-4)
+
+    heard = p.heard_s
+    # Half of what makes a gap a long one, twice: it counts from the last sound.
+    p.pass_time(0.3)
+    assert p.pass_time(0.3).time == pytest.approx(heard + 0.6, abs=1e-4)
+    fresh = pipeline(start_s=p.time)
+    sound = EXCERPT[4 * RATE :]
+    assert p.process(sound) == fresh.process(sound)
 
 
 def test_results_come_each_hop():

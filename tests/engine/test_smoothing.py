@@ -62,6 +62,18 @@ def test_nobody_is_shown_in_silence_and_reset_is_as_new(past):
     assert not s.shares.any()
 
 
+def test_time_that_nothing_is_known_of_keeps_the_name_and_weakens_the_past():
+    a, b = smoother(), smoother()
+    for s in (a, b):
+        for _ in range(10):
+            s.update(np.array([0.9, 0.05, 0.05]), elapsed_ms=25.0)
+    a.pass_time(300.0)
+    assert a.shown == b.shown == 0
+    for s in (a, b):
+        s.update(np.array([0.05, 0.9, 0.05]), elapsed_ms=25.0)
+    assert a.shares[1] > 0.8 > 0.5 > b.shares[1]
+
+
 def test_a_switch_takes_the_time_the_constant_says():
     # From all Alice to all Bob: Bob leads by the margin m when 1 - 2 exp(-t / tau) > m.
     s = smoother(time_constant_ms=200, switching_margin=0.2)
