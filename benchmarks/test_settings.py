@@ -15,9 +15,9 @@ CAST = load_cast("starter")
 NAMES = [character.name for character in CAST.card.characters]
 CALIBRATED = 0.5609  # on single patches; the cast keeps 1, see tools/starter/__main__.py
 GRID = [
-    (1.0, 50, 0.4, 0.5), (1.0, 75, 0.4, 0.6), (1.0, 100, 0.4, 0.5), (1.0, 100, 0.5, 0.5),
-    (1.0, 150, 0.4, 0.6), (1.0, 250, 0.4, 0.6),
-    (CALIBRATED, 75, 0.4, 0.6), (CALIBRATED, 150, 0.4, 0.6), (CALIBRATED, 250, 0.4, 0.6),
+    (1.0, 50, 0.5, 0.75), (1.0, 60, 0.5, 0.75), (1.0, 60, 0.5, 0.7), (1.0, 75, 0.5, 0.75),
+    (1.0, 75, 0.5, 0.7), (1.0, 75, 0.4, 0.6), (1.0, 100, 0.5, 0.75), (1.0, 150, 0.5, 0.75),
+    (1.0, 250, 0.5, 0.75), (CALIBRATED, 60, 0.5, 0.75), (CALIBRATED, 150, 0.5, 0.75),
 ]  # fmt: skip
 
 

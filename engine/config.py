@@ -64,7 +64,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
             "Longer: steadier names, later changes. 0 takes every guess as it comes.",
         ),
-    ] = 75.0
+    ] = 60.0
     switching_margin: Annotated[
         float,
         Meta(
@@ -73,7 +73,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="A name changes only when the new one leads by this share of the "
             "smoothed posterior.",
         ),
-    ] = 0.4
+    ] = 0.5
     showing_share: Annotated[
         float,
         Meta(
@@ -82,7 +82,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="A name is shown only when it holds at least this share of the smoothed "
             "posterior, 0 to 1.",
         ),
-    ] = 0.6
+    ] = 0.75
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

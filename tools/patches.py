@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..features.mfcc import mfcc
 from ..features.settings import FeatureSettings
-from .augment import band_limit, reverberate
+from .augment import band_limit, between, reverberate
 
 _Float = NDArray[np.float32]
 
@@ -27,6 +27,8 @@ MIN_SPEECH_S = 0.12
 # The label stays over a pause of this length within a sentence.
 MAX_TAIL_S = 0.2
 BACKGROUND_SHARE = 0.25
+# What sound has been sampled at on its way, by chance: the names must not depend on it.
+SAMPLE_RATES = 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,11 @@ class PatchComposer:
         level = 10 ** (rng.uniform(-24, 6) / 20)
         noise = rng.standard_normal(self._patch, np.float32) * 10 ** (rng.uniform(-100, -55) / 20)
         mixed = (sound * level + noise).astype(np.float32)
-        if rng.random() < 0.4:
+        if rng.random() < 0.5:
             # A low sampling rate or a codec on the way: nothing at all above an edge.
-            edge_hz = float(np.exp(rng.uniform(np.log(3_600), np.log(20_000))))
+            edge_hz = between(rng, 3_400.0, 20_000.0)
+            if rng.random() < 0.5:
+                edge_hz = rng.choice(SAMPLE_RATES) / 2 * rng.uniform(0.88, 1.0)
             spectrum = np.fft.rfft(mixed)
             spectrum[round(edge_hz / self._rate * self._patch) :] = 0
             mixed = np.fft.irfft(spectrum, self._patch).astype(np.float32)

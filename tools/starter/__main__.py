@@ -44,7 +44,7 @@ TRAINED_ON = (
 )
 BACKGROUND_SECONDS = 8.0
 # (set, sounds of background, patches, seed)
-SETS = (("train", 400, 80_000, 1), ("validation", 80, 6_000, 2))
+SETS = (("train", 600, 160_000, 1), ("validation", 80, 6_000, 2))
 KINDS: tuple[Kind, ...] = ("music", "music", "music", "noise", "noise", "effects")
 
 
