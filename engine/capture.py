@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, SourceError
+from ..errors import ConfigError, SourceError, one_line
 from .device import DeviceSource
-from .devices import DeviceInfo, find_device, list_devices, one_line
+from .devices import DeviceInfo, find_device, list_devices
 from .result import Counters
 from .source import Source, check_form, need_open
 

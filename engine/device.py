@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
+import threading
 import time
 import uuid
 from types import TracebackType
@@ -12,38 +14,42 @@ from typing import Any, Final, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, SourceError
+from ..errors import ConfigError, SourceError, one_line
 from .callback import INPUT_OVERFLOW, compiled_callback, measures, prepare, take
-from .devices import DeviceInfo, find_device, list_devices, one_line, opening, portaudio, refresh
+from .devices import DeviceInfo, find_device, list_devices, opening, portaudio, refresh
 from .pulse import MonitorFollower, stream_properties
 from .result import Counters, State
 from .ring import SpscRing
 from .source import check_form, need_open
+from .wasapi import LoopbackStream
 
 _log = logging.getLogger(__name__)
+
+_stuck: list[PortAudioStream] = []
 
 _RING_S: Final = 4.0
 _CHANNELS: Final = 2
 
 # The reader looks for sound when enough of it may have come, but never more often than this.
-_POLL_S: Final = 0.002
+_POLL_S: Final = 0.004
 # An open device that delivers nothing for so long is taken for lost. The first samples of a sound
 # server can come two seconds after opening, or after the stream was moved to another sink.
 _PATIENCE_S: Final = 4.0
 # Tries to open a lost device again: each after twice the time, up to the longest.
 _FIRST_RETRY_S: Final = 0.1
 _LONGEST_RETRY_S: Final = 5.0
+_CLOSE_S: Final = 3.0
 
 
 class _Stream(Protocol):
-    """A running stream that writes to a ring."""
+    """A running stream that writes to a ring; `close` says whether it could be stopped."""
 
     @property
     def active(self) -> bool: ...
     @property
     def error(self) -> str | None: ...
     def changed(self) -> bool: ...
-    def close(self) -> None: ...
+    def close(self) -> bool: ...
 
 
 class PortAudioStream:
@@ -89,8 +95,9 @@ class PortAudioStream:
         self._stream: Any = None
         self._follower: MonitorFollower | None = None
         tag = uuid.uuid4().hex
+        monitor = device.pulse_source is not None
         try:
-            with opening(device, stream_properties(tag)):
+            with opening(device, stream_properties(tag) if monitor else {}):
                 refusal = self._open(sd, device, sample_rate, block_frames, native)
         except (sd.PortAudioError, ValueError) as error:
             self.close()
@@ -104,7 +111,7 @@ class PortAudioStream:
                 "the computer is busy: %s",
                 refusal,
             )
-        if device.pulse_source is not None:
+        if monitor:
             self._follower = MonitorFollower(tag)
 
     @property
@@ -116,15 +123,36 @@ class PortAudioStream:
         """Whether another device is meant by now; where that shows, the server moves the stream."""
         return False
 
-    def close(self) -> None:
-        """Stop. The audio thread has run for the last time when this returns."""
+    def close(self) -> bool:
+        """Stop. The audio thread has run for the last time when this returns.
+
+        Returns
+        -------
+        bool
+            False when it does not stop: a PulseAudio that dies while it moves a stream can leave
+            its client waiting for ever. What is left of the stream is never touched again.
+        """
         if self._follower is not None:
             self._follower.close()
             self._follower = None
-        if self._stream is not None:
-            self._stream.abort()
-            self._stream.close()
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return True
+
+        def end() -> None:
+            stream.abort()
+            stream.close()
+
+        thread = threading.Thread(target=end, name="kikiwake-close", daemon=True)
+        thread.start()
+        thread.join(_CLOSE_S)
+        if not thread.is_alive():
+            return True
+        _log.warning("PortAudio does not let go of the device; it is left as it is")
+        _stuck.append(self)  # its ring may still be written to
+        # On exit sounddevice would wait for it.
+        atexit.unregister(portaudio()._exit_handler)
+        return False
 
     def _open(
         self, sd: Any, device: DeviceInfo, sample_rate: int, block_frames: int, native: bool
@@ -265,7 +293,7 @@ class DeviceSource:
 
     def __enter__(self) -> Self:
         """Find the device, open it and start it."""
-        self._entered = True
+        self._entered, self._begun, self._lost = True, False, None
         try:
             self._open()
         except SourceError as error:
@@ -344,7 +372,7 @@ class DeviceSource:
             self._ring.skip(available - min_frames)
         elif available > limit:
             self._skipped += self._ring.skip(available - min_frames)
-        if self._dtype == np.float32:
+        if self._ring.dtype == np.float32:
             return self._ring.read()
         spans = self._ring.spans()
         block = np.concatenate(spans).astype(np.float32)
@@ -376,9 +404,10 @@ class DeviceSource:
 
     def _reopen(self) -> None:
         """Try once. Not before its turn is the old stream closed: it may come to life by itself."""
-        self._close()
+        stopped = self._close()
         try:
-            refresh()
+            if stopped:
+                refresh()
             self._open()
         except (SourceError, ConfigError) as error:
             self._lost = str(error)
@@ -393,15 +422,20 @@ class DeviceSource:
         sample_rate = rate or device.sample_rate
         channels = channels or min(_CHANNELS, device.channels)
         check_form(sample_rate, channels, device.name, ConfigError)
-        ring = SpscRing(round(_RING_S * sample_rate), channels, self._dtype)
+        by_portaudio = device.index >= 0
+        dtype = self._dtype if by_portaudio else np.float32
+        ring = SpscRing(round(_RING_S * sample_rate), channels, dtype)
         prepare(ring, sample_rate)
-        self._stream = PortAudioStream(
-            device,
-            ring,
-            sample_rate=sample_rate,
-            block_frames=self._block_frames,
-            native=self.native,
-        )
+        if by_portaudio:
+            self._stream = PortAudioStream(
+                device,
+                ring,
+                sample_rate=sample_rate,
+                block_frames=self._block_frames,
+                native=self.native,
+            )
+        else:
+            self._stream = LoopbackStream(ring, sample_rate=sample_rate, channels=channels)
         self.name, self.sample_rate, self.channels = device.name, sample_rate, channels
         self._device = device
         self._ring = ring
@@ -417,10 +451,12 @@ class DeviceSource:
                 return device
         raise SourceError(f"{self._device.name} is not there")
 
-    def _close(self) -> None:
+    def _close(self) -> bool:
+        stopped = True
         if self._stream is not None:
-            self._stream.close()
+            stopped = self._stream.close()
             self._stream = None
         # What was counted so far becomes past; a fresh ring does not count it twice.
         self._past = self.counters()
-        self._ring = SpscRing(1, self.channels, self._dtype)
+        self._ring = SpscRing(1, self.channels)
+        return stopped

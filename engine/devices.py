@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SourceError
+from ..errors import SourceError, one_line
 from ..quiet import quiet_stderr
+from .pulse import default_monitor
 
-# PulseAudio and PipeWire resolve this name themselves, whatever the default sink is.
+# PulseAudio resolves this name itself, whatever the default sink is.
 _DEFAULT_MONITOR = "@DEFAULT_MONITOR@"
 
 # Inputs that carry what is played: monitors, virtual cables, and the mixers of Windows drivers.
@@ -26,8 +27,7 @@ _LOOPBACK_NAMES = re.compile(
 _NO_LOOPBACK = {
     "linux": "start PulseAudio or PipeWire (pipewire-pulse) and install libasound2-plugins",
     "darwin": "macOS offers none of its own: install BlackHole and send the sound through it",
-    "win32": "stock PortAudio cannot record what Windows plays (WASAPI loopback comes later): "
-    "enable 'Stereo Mix' under the recording devices or install a virtual cable",
+    "win32": "there is no output whose sound could be recorded",
 }
 
 
@@ -39,7 +39,8 @@ class DeviceInfo:
     ----------
     index : int
         PortAudio's number. The loopback of a Linux sound server shares that of the ``pulse``
-        device: the two differ in `pulse_source`.
+        device: the two differ in `pulse_source`. Negative where it is not PortAudio's: the
+        loopback of Windows.
     name, host_api : str
         As PortAudio has them.
     channels : int
@@ -53,7 +54,8 @@ class DeviceInfo:
     spec : str
         What to say after ``--input`` for this device.
     pulse_source : str or None
-        The source of the sound server that must be named while the device is opened.
+        The source of the sound server to be named while the device is opened, where the server
+        does not say better.
     """
 
     index: int
@@ -129,7 +131,7 @@ def opening(device: DeviceInfo, properties: Mapping[str, str]) -> Iterator[None]
     """
     wanted = dict(properties)
     if device.pulse_source is not None:
-        wanted["PULSE_SOURCE"] = device.pulse_source
+        wanted["PULSE_SOURCE"] = default_monitor() or device.pulse_source
     before = {name: os.environ.get(name) for name in wanted}
     with quiet_stderr():
         os.environ.update(wanted)
@@ -141,11 +143,6 @@ def opening(device: DeviceInfo, properties: Mapping[str, str]) -> Iterator[None]
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-
-
-def one_line(error: BaseException) -> str:
-    """Fold an error's text into one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def list_devices() -> list[DeviceInfo]:
@@ -186,10 +183,20 @@ def list_devices() -> list[DeviceInfo]:
                     index, monitor, api, channels, rate, True, False, "loopback", _DEFAULT_MONITOR
                 )
             )
-    # The sound server's monitor before other loopbacks: it is there without any set-up.
+    if sys.platform == "win32":
+        from .wasapi import default_output
+
+        if (output := default_output()) is not None:
+            found.append(output)
+    # What needs no set-up before other loopbacks.
     return sorted(
         found,
-        key=lambda d: (not d.is_loopback, d.pulse_source is None, not d.is_default, d.index),
+        key=lambda d: (
+            not d.is_loopback,
+            d.pulse_source is None and d.index >= 0,
+            not d.is_default,
+            d.index,
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import Any, Final
 
-from .devices import one_line
+from ..errors import one_line
 
 _log = logging.getLogger(__name__)
 
@@ -16,6 +16,9 @@ _WAKE_S: Final = 3.0
 
 def stream_properties(tag: str) -> dict[str, str]:
     """Name the environment variables under which a stream that is opened can be found again.
+
+    For the stream on the monitor alone. A server remembers where it was moved to, and would take
+    another stream of the same application there.
 
     Parameters
     ----------
@@ -29,10 +32,26 @@ def stream_properties(tag: str) -> dict[str, str]:
     """
     return {
         f"PULSE_PROP_{_KEY}": tag,
-        # Servers remember where a stream was moved to, by the application. Without an id that is
-        # "ALSA plug-in [python3.11]", and whatever else Python records would go there, too.
+        # Without an id the application is "ALSA plug-in [python3.11]": whatever Python records.
         "PULSE_PROP_application.id": "kikiwake.loopback",
     }
+
+
+def default_monitor() -> str | None:
+    """Name the source that carries what the default sink plays; None where nobody says.
+
+    The name ``@DEFAULT_MONITOR@``, which PulseAudio knows, is a microphone to PipeWire 0.3.65.
+    """
+    try:
+        import pulsectl
+
+        with pulsectl.Pulse("kikiwake", connect=False) as pulse:
+            pulse.connect()
+            sink = pulse.get_sink_by_name(pulse.server_info().default_sink_name)
+            return str(sink.monitor_source_name)
+    except Exception as error:  # no library, no server, no sink
+        _log.debug("the default output is not known: %s", one_line(error))
+        return None
 
 
 class MonitorFollower:
@@ -41,8 +60,9 @@ class MonitorFollower:
     The server leaves a stream on the monitor it was opened on when the default changes, and moves
     it to the default source, which may be a microphone, when that sink is removed. A thread of
     this object's waits for word of that and moves the stream, which goes on: what is played in the
-    meantime is missed, no more. It looks once when it starts, too. Without pulsectl, libpulse or a
-    server it does nothing, and it ends with the server. Nothing is ever raised.
+    meantime is missed, no more. It looks once when it starts, too: PipeWire 0.3 opens the default
+    source where it is asked for the default monitor. Without pulsectl, libpulse or a server it does
+    nothing, and it ends with the server. Nothing is ever raised.
 
     Parameters
     ----------
@@ -84,7 +104,7 @@ class MonitorFollower:
                 pulse.connect()
                 pulse.event_callback_set(on_event)
                 pulse.event_mask_set("server")
-                while not self._closed:
+                while pulse.connected and not self._closed:
                     if self._stale:
                         self._stale = False
                         try:

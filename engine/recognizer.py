@@ -27,7 +27,7 @@ from .result import Counters, Result, State
 from .source import Source
 
 QUEUE_RESULTS = 64
-READ_TIMEOUT_S = 0.05
+READ_TIMEOUT_S = 0.1
 # A live source that delivers nothing for this long is quiet: no name is left on the screen. What
 # comes late, after a stumble of the computer, goes on where the sound stopped.
 QUIET_S = 0.25

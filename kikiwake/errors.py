@@ -17,3 +17,8 @@ class SourceError(KikiwakeError):
 
 class CastError(KikiwakeError):
     """A cast file cannot be used: missing, foreign, damaged, or of a newer version."""
+
+
+def one_line(error: BaseException) -> str:
+    """Fold an error's text into one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -30,7 +30,7 @@ from ..engine.config import (
     setting_fields,
 )
 from ..engine.result import Counters, Result, TurnTracker
-from ..errors import ConfigError, KikiwakeError, SourceError
+from ..errors import ConfigError, KikiwakeError, SourceError, one_line
 from ..quiet import python_stderr
 from . import service
 
@@ -542,7 +542,7 @@ def _playing(path: Path) -> Iterator[None]:
     """Play a sound file on the default output."""
     import soundfile
 
-    from ..engine.devices import one_line, portaudio
+    from ..engine.devices import portaudio
     from ..quiet import quiet_stderr
 
     sounddevice = portaudio()

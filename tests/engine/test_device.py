@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import queue
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import pytest
 import soundfile
+from listener import Listener, listening, waiting
 from numpy.typing import NDArray
 
 from kikiwake.engine.callback import compiled_callback
-from kikiwake.engine.result import Result
 from kikiwake.models.starter import DEMO
 
 if TYPE_CHECKING:
@@ -197,43 +194,6 @@ def test_no_portaudio_library() -> None:
 # --- a device that is lost
 
 
-class Listener:
-    """`kikiwake run` on a sound server, and what it says."""
-
-    def __init__(self, server: PulseServer, *options: str) -> None:
-        command = (sys.executable, "-m", "kikiwake", "run", "--input", "loopback", "--json")
-        self.process = server.popen(*command, *options)
-        self._results: queue.Queue[Result] = queue.Queue()
-        self.latest: Result | None = None
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._results.put(msgspec.json.decode(line, type=Result))
-
-    def wait_for(self, wanted: Callable[[Result], bool], timeout_s: float = 20) -> Result:
-        """Take results until one is as wanted."""
-        until = time.monotonic() + timeout_s
-        while time.monotonic() < until:
-            try:
-                self.latest = self._results.get(timeout=0.1)
-            except queue.Empty:
-                assert self.process.poll() is None, self.process.communicate()[1]
-                continue
-            if wanted(self.latest):
-                return self.latest
-        raise AssertionError(f"not in {timeout_s} s; the latest is {self.latest}")
-
-    def stop(self) -> list[str]:
-        """End it by Ctrl-C; what it said on standard error."""
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.stderr is not None
-        said = self.process.stderr.read().splitlines()
-        assert self.process.wait(20) == 0, said
-        return said
-
-
 @pytest.fixture
 def listen(pulse_to_break: PulseServer) -> Iterator[Callable[..., Listener]]:
     started: list[Listener] = []
@@ -246,14 +206,6 @@ def listen(pulse_to_break: PulseServer) -> Iterator[Callable[..., Listener]]:
     for listener in started:
         listener.process.kill()
         listener.process.communicate()
-
-
-def listening(result: Result) -> bool:
-    return result.state == "listening"
-
-
-def waiting(result: Result) -> bool:
-    return result.state == "waiting"
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +249,7 @@ def test_sink_is_removed_ten_times(
     server = pulse_to_break
     listener = listen()
     listener.wait_for(listening)
-    form = ("rate=44100", "channels=2", "format=float32le", f"sink_name={server.sink}")
+    form = server.sink_form(server.sink)
     for _ in range(10):
         assert server.run("pactl", "unload-module", "module-null-sink").returncode == 0
         listener.wait_for(waiting)
@@ -348,7 +300,7 @@ def test_another_default_sink_is_followed(
     server = pulse_to_break
     listener = listen()
     listener.wait_for(listening)
-    server.run("pactl", "load-module", "module-null-sink", "sink_name=second")
+    server.run("pactl", "load-module", "module-null-sink", *server.sink_form("second"))
     server.run("pactl", "set-default-sink", "second")
     time.sleep(0.5)
     done = server.run("paplay", "--device=second", str(short_wav))
