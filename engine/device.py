@@ -347,8 +347,8 @@ class DeviceSource:
             skipped_samples=self._skipped,
             reopened=self._reopened,
             callbacks=calls,
-            callback_us=round(busy_us / calls, 1) if calls else 0.0,
-            longest_callback_us=max(past.longest_callback_us, round(now.longest_ns / 1e3, 1)),
+            callback_us=round(busy_us / calls, 3) if calls else 0.0,
+            longest_callback_us=max(past.longest_callback_us, round(now.longest_ns / 1e3, 2)),
             jitter_ms=round(now.jitter_ns / 1e6, 2) if now.calls else past.jitter_ms,
             longest_gap_ms=max(past.longest_gap_ms, round(now.longest_gap_ns / 1e6, 1)),
             age_ms=round(now.age_ns / 1e6 + waiting_s * 1e3, 1) if now.calls else 0.0,
@@ -361,7 +361,7 @@ class DeviceSource:
         self._heard_at = time.monotonic()
         # Not by what was on its way when the stream ended.
         if self._lost is not None and self._stream is not None and self._stream.active:
-            _log.info("%s is back", self.name)
+            _log.debug("%s is back", self.name)
             self._reopened += self._begun
             self._lost = None
             self._retry_s = _FIRST_RETRY_S
@@ -382,22 +382,24 @@ class DeviceSource:
 
     def _watch(self, now: float) -> None:
         """Notice that the device is gone, and open it again when it is time to."""
-        if self._lost is not None:
-            if now >= self._retry_at:
-                self._reopen()
-            return
         stream = self._stream
-        assert stream is not None
-        if not stream.active:
-            why = stream.error or "the device or its sound server stopped"
+        alive = stream is not None and stream.active
+        hopeful = alive and now - self._heard_at <= _PATIENCE_S
+        if self._lost is not None:
+            # What was opened again gets the time to give its first sample.
+            if now >= self._retry_at and not hopeful:
+                self._reopen()
+        elif stream is None or not alive:
+            why = (stream and stream.error) or "the device or its sound server stopped"
             self._lose(f"{self.name} is gone: {why}")
-        elif now - self._heard_at > _PATIENCE_S:
+        elif not hopeful:
             self._lose(f"{self.name} delivers no sound")
         elif stream.changed():
-            self._lose(f"{self.name} is not the default any more")
+            self._close()
+            self._lose("another output is the default now")
 
     def _lose(self, why: str) -> None:
-        _log.warning("%s; waiting for it", why)
+        _log.debug("%s; waiting for it", why)  # for users it is in `notice`
         self._lost = why
         self._retry_s = _FIRST_RETRY_S
         self._retry_at = time.monotonic() + self._retry_s
@@ -411,10 +413,8 @@ class DeviceSource:
             self._open()
         except (SourceError, ConfigError) as error:
             self._lost = str(error)
-        # Time enough for the first sample of what was opened.
-        opened_s = 0.0 if self._stream is None else _PATIENCE_S
         self._retry_s = min(2 * self._retry_s, _LONGEST_RETRY_S)
-        self._retry_at = time.monotonic() + max(self._retry_s, opened_s)
+        self._retry_at = time.monotonic() + self._retry_s
 
     def _open(self) -> None:
         device = self._find()

@@ -156,17 +156,21 @@ def list_devices() -> list[DeviceInfo]:
     Raises
     ------
     SourceError
-        The PortAudio library is missing.
+        The PortAudio library is missing, or does not answer.
 
     Notes
     -----
     PortAudio looks once, when it is loaded: what is plugged in later is not seen.
     """
     sd = portaudio()
-    apis = [str(api["name"]) for api in sd.query_hostapis()]
+    try:
+        apis = [str(api["name"]) for api in sd.query_hostapis()]
+        devices = sd.query_devices()
+    except sd.PortAudioError as error:  # it was to look again, and did not start again
+        raise SourceError(f"PortAudio does not answer: {one_line(error)}") from error
     default = int(sd.default.device[0])
     found = []
-    for index, device in enumerate(sd.query_devices()):
+    for index, device in enumerate(devices):
         channels = int(device["max_input_channels"])
         if channels < 1:
             continue

@@ -271,7 +271,7 @@ def describe_measures(counters: Counters) -> str:
     if not counters.callbacks:
         return ""
     return (
-        f"audio thread: {counters.callbacks} blocks in {counters.callback_us} µs each, "
+        f"audio thread: {counters.callbacks} blocks in {counters.callback_us:.2g} µs each, "
         f"longest {counters.longest_callback_us} µs, jitter {counters.jitter_ms} ms, "
         f"longest gap {counters.longest_gap_ms:.1f} ms; newest sample {counters.age_ms} ms old"
     )

@@ -214,3 +214,38 @@ stream.close()
     said, errors = child.communicate(timeout=5)
     assert (child.returncode, errors) == (0, "")
     assert said.strip()
+
+
+@real
+def test_source_that_follows_the_default(pulse_to_break: PulseServer) -> None:
+    """As `DeviceSource` uses it on Windows, where `find_device` finds this stream."""
+    code = """
+from kikiwake.engine import device
+from kikiwake.engine.wasapi import default_output
+
+device.find_device = lambda spec: default_output()
+with device.DeviceSource("loopback", sample_format="int16") as source:
+    reopened, heard = -1, 0.0
+    while heard == 0.0 or reopened < 1:
+        block = source.read(0.1, 4800)
+        counts = source.counters()
+        if len(block) and counts.reopened != reopened:
+            reopened = counts.reopened
+            print(source.state, source.name, block.dtype, reopened, flush=True)
+        heard = max(heard, float(abs(block).max(initial=0)))
+    print(counts.callbacks > 10, counts.longest_callback_us > 0, counts.dropped_samples)
+"""
+    child = pulse_to_break.popen(sys.executable, "-c", code, "x")
+    assert child.stdout is not None
+    assert child.stdout.readline() == "listening what Null Output plays float32 0\n"
+    form = pulse_to_break.sink_form("second")
+    described = "sink_properties=device.description=Second"
+    pulse_to_break.run("pactl", "load-module", "module-null-sink", *form, described)
+    pulse_to_break.run("pactl", "set-default-sink", "second")
+    assert child.stdout.readline() == "listening what Second plays float32 1\n"
+    noise = pulse_to_break.popen("paplay", "--raw", "--device=second", "/dev/urandom")
+    said, errors = child.communicate(timeout=15)
+    noise.kill()
+    noise.communicate()
+    assert (child.returncode, errors) == (0, "")
+    assert said == "True True 0\n"
