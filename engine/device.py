@@ -35,9 +35,10 @@ _POLL_S: Final = 0.004
 # An open device that delivers nothing for so long is taken for lost. The first samples of a sound
 # server can come two seconds after opening, or after the stream was moved to another sink.
 _PATIENCE_S: Final = 4.0
+_AWAY_S: Final = 0.5
 # Tries to open a lost device again: each after twice the time, up to the longest.
 _FIRST_RETRY_S: Final = 0.1
-_LONGEST_RETRY_S: Final = 5.0
+_LONGEST_RETRY_S: Final = 2.0
 _CLOSE_S: Final = 3.0
 
 
@@ -204,7 +205,7 @@ class DeviceSource:
 
     A device that is lost (unplugged, its sound server killed, or delivering nothing any more) is no
     error: `state` is ``"waiting"``, `notice` says why, and `read` returns nothing until it is back.
-    It is looked for with growing pauses of up to 5 seconds. `sample_rate` and `channels` may be
+    It is looked for with growing pauses of up to 2 seconds. `sample_rate` and `channels` may be
     others then.
 
     Parameters
@@ -332,7 +333,11 @@ class DeviceSource:
             # Looking when it should be there is what lets the audio thread go without a lock to
             # wake us by.
             due = (min_frames - available) / self.sample_rate
-            time.sleep(min(max(due, _POLL_S), left))
+            pause_s = min(max(due, _POLL_S), left)
+            time.sleep(pause_s)
+            if time.monotonic() > now + pause_s + _AWAY_S:
+                # This process was stopped, and its audio thread with it.
+                self._heard_at = time.monotonic()
 
     def counters(self) -> Counters:
         """Count what was lost, and how the audio thread does, since the source was entered."""

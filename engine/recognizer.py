@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -33,6 +33,8 @@ READ_TIMEOUT_S = 0.1
 QUIET_S = 0.25
 # After this long nothing comes late any more: the time has passed without sound.
 LOST_S = 1.0
+# After such a gap the clock of the results goes by that of the computer, but for this.
+PUNCTUAL_S = 0.05
 # So much of the newest sound is kept, for new settings to be put in the picture.
 HISTORY_S = 2.0
 
@@ -123,7 +125,8 @@ class Recognizer:
         self._missing_s = 0.0
         # None before the first sound: some devices take a second or two to begin.
         self._heard_at: float | None = None
-        self._passed_s = 0.0  # time without sound since, as far as the results have counted it
+        self._gap: _Gap | None = None
+        self._late_frames = 0
         self._tell_at = 0.0
         self._told: State = "listening"
 
@@ -193,35 +196,51 @@ class Recognizer:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Empty):
                 self._apply(*self._changes.get_nowait())
+            asked_at = time.monotonic()
             block = self.source.read(READ_TIMEOUT_S, self._pipeline.missing_frames)
             if block is None:
                 self._publish(self._pipeline.finish())
                 return
             if len(block):
                 self._hear(block)
-            elif self.source.live:
+            # Who was stopped in the meantime looks once more before saying that nothing comes.
+            elif self.source.live and time.monotonic() < asked_at + 2 * READ_TIMEOUT_S:
                 self._hear_nothing()
 
     def _hear(self, block: NDArray[np.float32]) -> None:
-        source = self.source
-        now = time.monotonic()
-        if (source.sample_rate, source.channels) != (
-            self._pipeline.sample_rate,
-            self._pipeline.channels,
-        ):
+        source, now = self.source, time.monotonic()
+        rate = source.sample_rate
+        if (rate, source.channels) != (self._pipeline.sample_rate, self._pipeline.channels):
             self._history.clear()
             self._replace_pipeline()
-        if self._heard_at is not None and self._passed_s > 0:
-            gap_s = now - self._heard_at - len(block) / source.sample_rate
-            self._pass_time(max(gap_s - self._passed_s, 0.0))
-        self._heard_at, self._passed_s, self._tell_at = now, 0.0, now + QUIET_S
         counts = source.counters()
         lost_frames = counts.skipped_samples + counts.dropped_samples
-        if lost_frames > self._lost_frames:
-            self._pipeline.pass_time((lost_frames - self._lost_frames) / source.sample_rate)
-            self._lost_frames = lost_frames
-        self._history.add(block, source.sample_rate)
+        lost_s = (lost_frames - self._lost_frames) / rate
+        self._lost_frames = lost_frames
+        if self._gap is None:
+            if lost_s > 0:
+                self._pipeline.pass_time(lost_s)
+        else:
+            self._missing_s -= min(lost_s, self._missing_s)  # it came, too late
+            block = self._end_gap(self._gap, block, now)
+        self._heard_at, self._tell_at = now, now + QUIET_S
+        self._history.add(block, rate)
         self._publish(self._pipeline.process(block))
+
+    def _end_gap(self, gap: _Gap, block: NDArray[np.float32], now: float) -> NDArray[np.float32]:
+        """Put the clock of the results right; returns what of the block is not from the gap."""
+        rate = self.source.sample_rate
+        due_s = gap.heard_s + now - gap.began_at - len(block) / rate
+        late_s = self._pipeline.heard_s - due_s
+        if late_s <= PUNCTUAL_S:
+            self._pass_time(max(-late_s, 0.0))
+            self._gap = None
+            return block
+        # The time that this sound is from has been counted: the computer had stalled.
+        late_frames = min(round(late_s * rate), len(block))
+        self._late_frames += late_frames
+        self._missing_s -= min(late_frames / rate, self._missing_s)
+        return block[late_frames:]
 
     def _hear_nothing(self) -> None:
         now = time.monotonic()
@@ -233,10 +252,11 @@ class Recognizer:
         if now < self._tell_at and waiting == (self._told == "waiting"):
             return
         self._tell_at = now + QUIET_S
-        quiet_s = now - self._heard_at
-        if waiting or quiet_s >= LOST_S:
-            self._pass_time(quiet_s - self._passed_s)
-            self._passed_s = quiet_s
+        if waiting or now - self._heard_at >= LOST_S:
+            if self._gap is None:
+                self._gap = _Gap(self._heard_at, self._pipeline.heard_s)
+            clock_s = self._gap.heard_s + now - self._gap.began_at
+            self._pass_time(max(clock_s - self._pipeline.heard_s, 0.0))
         self._publish([self._pipeline.nobody()], "waiting" if waiting else "quiet")
 
     def _pass_time(self, seconds: float) -> None:
@@ -247,8 +267,10 @@ class Recognizer:
     def _publish(self, results: list[Result], state: State = "listening") -> None:
         for bare in results:
             self._told = state
+            source_counts = self.source.counters()
             counters = msgspec.structs.replace(
-                self.source.counters(),
+                source_counts,
+                skipped_samples=source_counts.skipped_samples + self._late_frames,
                 missed_results=self._missed,
                 bad_samples=self._bad_samples + self._pipeline.bad_samples,
                 missing_ms=round(self._missing_s * 1e3),
@@ -331,6 +353,21 @@ def _device(settings: Settings) -> DeviceSource:
     if not isinstance(source, DeviceSource):
         raise ConfigError(f"input = {settings.input!r}: no device, which takes a new start")
     return source
+
+
+class _Gap(NamedTuple):
+    """Time without sound that the results count, from where it began.
+
+    Attributes
+    ----------
+    began_at : float
+        By `time.monotonic`.
+    heard_s : float
+        Time of the sound heard until then.
+    """
+
+    began_at: float
+    heard_s: float
 
 
 class _History:

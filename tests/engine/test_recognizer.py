@@ -69,16 +69,21 @@ def test_iterating_after_leaving_ends_and_entering_again_is_refused():
 
 
 class Live:
-    """A live source that gives what it is told to: pieces of sound, and pauses in seconds."""
+    """A live source that gives what it is told to: pieces of sound, and pauses in seconds.
+
+    Sound comes in tenths of a second, at once; after the words "in time" each when it is due.
+    """
 
     name, channels, live, notice = "live", 1, True, None
 
     def __init__(self, *script, sample_rate=48_000):
         self._script = []
         for part in script:
-            # As a device gives it, a tenth of a second at a time, but all at once.
-            tenths = isinstance(part, np.ndarray)
-            self._script += np.array_split(part, max(len(part) // 4800, 1)) if tenths else [part]
+            if isinstance(part, np.ndarray):
+                self._script += np.array_split(part, 10 * len(part) // sample_rate)
+            else:
+                self._script.append(part)
+        self._paced = False
         self._counters = Counters()
         self._until = 0.0
         self.sample_rate = sample_rate
@@ -102,7 +107,12 @@ class Live:
             return None
         match self._script.pop(0):
             case np.ndarray() as sound:
+                if self._paced:
+                    self._due += len(sound) / self.sample_rate
+                    time.sleep(max(0, self._due - time.monotonic()))
                 return sound
+            case "in time":
+                self._paced, self._due = True, time.monotonic()
             case {"waiting": seconds, "then": rate}:
                 self.state, self._until = "waiting", time.monotonic() + seconds
                 self.sample_rate = rate
@@ -141,26 +151,37 @@ def test_sound_that_comes_late_goes_on_where_it_stopped():
 
 
 def test_time_without_sound_passes_and_leaves_no_name():
-    results = hear(Live(speech(0, 3), 1.6, speech(0, 5)))
+    results = hear(Live(speech(0, 3), 1.6, "in time", speech(1, 2)))
     quiet = [r for r in results if r.state == "quiet"]
     assert all(r.character is None for r in quiet)
     assert quiet[0].time == pytest.approx(3, abs=0.15), "it may still come"
     assert quiet[-1].time == pytest.approx(4.5, abs=0.3), "it has not"
-    assert 1400 <= results[-1].counters.missing_ms <= 1900
-    assert results[-1].time == pytest.approx(3 + 1.6 + 5, abs=0.2)
-    again = next(r.time for r in results if r.time > 4.7 and r.character)
-    assert again == pytest.approx(4.6 + 1.2, abs=0.4)
+    assert 1400 <= results[-1].counters.missing_ms <= 1800
+    assert results[-1].time == pytest.approx(3 + 1.6 + 1, abs=0.2)
+    assert results[-1].character == "Hinano Tamagaki"
+
+
+def test_time_is_counted_once_when_sound_comes_too_late():
+    """After 1.5 s it was given up; then it comes all the same, followed by what is new."""
+    source = Live(speech(0, 2), 1.5, speech(0, 1.5), "in time", speech(1, 2))
+    results = hear(source)
+    assert results[-1].time == pytest.approx(2 + 1.5 + 1, abs=0.2)
+    counters = results[-1].counters
+    assert counters.missing_ms + counters.skipped_samples / 48 == pytest.approx(1500, abs=100)
+    assert counters.skipped_samples / 48 > 1000
+    assert results[-1].character == "Hinano Tamagaki"
+    assert [r.time for r in results] == sorted(r.time for r in results)
 
 
 def test_lost_device_is_told_at_once_and_may_come_back_at_another_rate():
-    source = Live(speech(0, 3), {"waiting": 1.0, "then": 22_050}, speech(0, 5, 22_050))
-    results = hear(source)
+    again = speech(1, 2.5, 22_050)
+    results = hear(Live(speech(0, 3), {"waiting": 1.0, "then": 22_050}, "in time", again))
     lost = [r for r in results if r.state == "waiting"]
     assert len(lost) >= 3
     assert all(r.character is None for r in lost)
     assert lost[0].time == pytest.approx(3, abs=0.1)
-    assert results[-1].time == pytest.approx(9, abs=0.4)
-    assert {r.character for r in results if r.time > 5} - {None} == {"Hinano Tamagaki"}
+    assert results[-1].time == pytest.approx(5.5, abs=0.2)
+    assert {r.character for r in results if r.time > 4.5} - {None} == {"Hinano Tamagaki"}
     assert [r.time for r in results] == sorted(r.time for r in results)
 
 
