@@ -49,7 +49,7 @@ _ask_clock, _clock_detail = _clock()
 
 
 # These two are not kept on disk: the address of the system's function is another in every process.
-@numba.njit(nogil=True)
+@numba.njit
 def _now_ns(room: int) -> int:
     """Read the clock; *room* is the address of two int64 to write to."""
     now: int
@@ -62,7 +62,7 @@ def _now_ns(room: int) -> int:
     return now
 
 
-@numba.njit(nogil=True)
+@numba.njit
 def take(ring: int, samples: int, frames: int, flags: int) -> None:
     """Write one block of PortAudio's to the ring, and note when that was and how long it took.
 
