@@ -31,15 +31,17 @@ _WINDOWS: Final = sys.platform == "win32"
 def _clock() -> tuple[Any, int]:
     """Find the C function behind `time.perf_counter_ns`, and what its answer or question is.
 
-    Python's own cannot be asked without the GIL. On Windows the answer is in ticks, so long each;
-    elsewhere the question is which of the system's clocks.
+    Python's own cannot be asked without the GIL. On Windows the answer is in ticks, so many a
+    second; elsewhere the question is which of the system's clocks.
     """
     if sys.platform == "win32":
-        function = ctypes.windll.kernel32.QueryPerformanceCounter
+        # A library object of our own: the types of its functions are not everybody's.
+        kernel32 = ctypes.WinDLL("kernel32")
         frequency = c_int64()
-        ctypes.windll.kernel32.QueryPerformanceFrequency(ctypes.byref(frequency))
+        kernel32.QueryPerformanceFrequency(ctypes.byref(frequency))
+        function = kernel32.QueryPerformanceCounter
         function.argtypes, function.restype = [c_int64], c_int
-        return function, 1_000_000_000 // frequency.value
+        return function, frequency.value
     function = ctypes.CDLL(None).clock_gettime
     function.argtypes, function.restype = [c_int, c_int64], c_int
     return function, getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC)  # the first on macOS
@@ -49,20 +51,23 @@ _ask_clock, _clock_detail = _clock()
 
 
 # These two are not kept on disk: the address of the system's function is another in every process.
-@numba.njit
+@numba.njit()
 def _now_ns(room: int) -> int:
     """Read the clock; *room* is the address of two int64 to write to."""
     now: int
     if _WINDOWS:
         _ask_clock(room)
-        now = load(room) * _clock_detail
+        ticks = load(room)
+        second = ticks // _clock_detail
+        part = ticks - second * _clock_detail
+        now = second * 1_000_000_000 + part * 1_000_000_000 // _clock_detail
     else:
         _ask_clock(_clock_detail, room)
         now = load(room) * 1_000_000_000 + load(room + 8)
     return now
 
 
-@numba.njit
+@numba.njit()
 def take(ring: int, samples: int, frames: int, flags: int) -> None:
     """Write one block of PortAudio's to the ring, and note when that was and how long it took.
 

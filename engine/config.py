@@ -6,7 +6,10 @@ default; the commented default file, the checks and the command line's help come
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import stat
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -189,6 +192,9 @@ class SettingsFile:
     def changes(self, stop: threading.Event) -> Iterator[None]:
         """Wait for the file to be written, replaced, made or removed; yield each time.
 
+        It also yields, once or more, where nothing changed: soon after the start,
+        for what was written before the watch stood, and whenever the watch is set up anew.
+
         Parameters
         ----------
         stop : threading.Event
@@ -201,30 +207,46 @@ class SettingsFile:
         """
         import watchfiles
 
-        # Also the file a link points to: many keep their settings elsewhere.
-        files = {self.path.absolute(), self.path.resolve()}
-        try:
-            while not stop.is_set():
-                # Folders are watched, since editors put a new file in the place of the old one;
-                # where there is none yet, the one it will be made in.
-                folders = {_nearest_folder(file) for file in files}
-                for _ in watchfiles.watch(
+        while not stop.is_set():
+            try:
+                files, folders = places = self._places()
+                turns = watchfiles.watch(
                     *folders,
-                    watch_filter=lambda _, what: any(file.is_relative_to(what) for file in files),
+                    watch_filter=None,
                     debounce=400,
                     step=200,
-                    rust_timeout=1000,
+                    rust_timeout=400,
+                    yield_on_timeout=True,
                     stop_event=stop,
                     recursive=False,
                     raise_interrupt=False,
-                ):
-                    yield
-                    if folders != {_nearest_folder(file) for file in files}:
+                )
+                for turn, changes in enumerate(turns):
+                    changed = {Path(what) for _, what in changes}
+                    # The watch stands since shortly before the first turn; what was written
+                    # until then is read now.
+                    if turn == 0 or any(
+                        file.is_relative_to(it) for file in files for it in changed
+                    ):
+                        yield
+                    # A folder that was removed and made again is not watched any more, and may
+                    # have got the same number.
+                    if changed & folders.keys() or self._places() != places:
                         break
-        except OSError as error:
-            raise ConfigError(
-                f"config {self.path}: changes will not be seen: {error.strerror or error}"
-            ) from None
+            except FileNotFoundError:  # went just now
+                stop.wait(1.0)
+            except OSError as error:
+                raise ConfigError(
+                    f"config {self.path}: changes will not be seen: {error.strerror or error}"
+                ) from None
+
+    def _places(self) -> tuple[set[Path], dict[Path, tuple[int, int]]]:
+        """Files that make up the config, and the folders to watch, with what tells them apart."""
+        # Also the file a link points to: many keep their settings elsewhere.
+        files = {self.path.absolute(), Path(os.path.realpath(self.path))}
+        # Folders are watched, since editors put a new file in the place of the old one; where
+        # there is none yet, the one it will be made in.
+        return files, dict(map(_nearest_folder, files))
 
 
 def load_settings(
@@ -274,8 +296,13 @@ def _comment(meta: Meta, width: int = 96) -> list[str]:
     return [f"# {line}" for line in textwrap.wrap(text, width)]
 
 
-def _nearest_folder(file: Path) -> Path:
-    return next(parent for parent in file.parents if parent.is_dir())
+def _nearest_folder(file: Path) -> tuple[Path, tuple[int, int]]:
+    for parent in file.parents:
+        with contextlib.suppress(OSError):
+            found = parent.stat()
+            if stat.S_ISDIR(found.st_mode):
+                return parent, (found.st_dev, found.st_ino)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
 
 
 class _NoConfigError(ConfigError):

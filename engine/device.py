@@ -25,7 +25,9 @@ from .wasapi import LoopbackStream
 
 _log = logging.getLogger(__name__)
 
-_stuck: list[PortAudioStream] = []
+# Those that PortAudio still knows: it looks for devices anew only after it has closed them all, and
+# must not be made to close one that is in use elsewhere, or that it cannot close.
+_open_streams: set[PortAudioStream] = set()
 
 _RING_S: Final = 4.0
 _CHANNELS: Final = 2
@@ -43,14 +45,14 @@ _CLOSE_S: Final = 3.0
 
 
 class _Stream(Protocol):
-    """A running stream that writes to a ring; `close` says whether it could be stopped."""
+    """A running stream that writes to a ring."""
 
     @property
     def active(self) -> bool: ...
     @property
     def error(self) -> str | None: ...
     def changed(self) -> bool: ...
-    def close(self) -> bool: ...
+    def close(self) -> None: ...
 
 
 class PortAudioStream:
@@ -95,10 +97,10 @@ class PortAudioStream:
         self._ring = ring
         self._stream: Any = None
         self._follower: MonitorFollower | None = None
+        _open_streams.add(self)
         tag = uuid.uuid4().hex
-        monitor = device.pulse_source is not None
         try:
-            with opening(device, stream_properties(tag) if monitor else {}):
+            with opening(device, stream_properties(tag)):
                 refusal = self._open(sd, device, sample_rate, block_frames, native)
         except (sd.PortAudioError, ValueError) as error:
             self.close()
@@ -112,48 +114,48 @@ class PortAudioStream:
                 "the computer is busy: %s",
                 refusal,
             )
-        if monitor:
+        if device.is_monitor:
             self._follower = MonitorFollower(tag)
 
     @property
     def active(self) -> bool:
         """Whether it runs: it ends when the device or its sound server does."""
-        return bool(self._stream is not None and self._stream.active)
+        try:
+            return bool(self._stream is not None and self._stream.active)
+        except portaudio().PortAudioError:  # somebody else has started PortAudio anew
+            return False
 
     def changed(self) -> bool:
-        """Whether another device is meant by now; where that shows, the server moves the stream."""
-        return False
+        """Whether the stream may be on another device than the one meant."""
+        # A monitor that nobody keeps us on any more: the server may move us to a microphone.
+        return self._follower is not None and not self._follower.active
 
-    def close(self) -> bool:
-        """Stop. The audio thread has run for the last time when this returns.
-
-        Returns
-        -------
-        bool
-            False when it does not stop: a PulseAudio that dies while it moves a stream can leave
-            its client waiting for ever. What is left of the stream is never touched again.
-        """
+    def close(self) -> None:
+        """Stop. The audio thread has run for the last time, but for one that hangs."""
         if self._follower is not None:
             self._follower.close()
             self._follower = None
         stream, self._stream = self._stream, None
         if stream is None:
-            return True
+            _open_streams.discard(self)
+            return
 
         def end() -> None:
-            stream.abort()
-            stream.close()
+            try:
+                stream.abort()
+                stream.close()
+            finally:
+                _open_streams.discard(self)
 
+        # In a thread: a PulseAudio that dies while it moves a stream can leave its client waiting
+        # for ever. What is left of the stream is never touched again; its ring stays for it.
         thread = threading.Thread(target=end, name="kikiwake-close", daemon=True)
         thread.start()
         thread.join(_CLOSE_S)
-        if not thread.is_alive():
-            return True
-        _log.warning("PortAudio does not let go of the device; it is left as it is")
-        _stuck.append(self)  # its ring may still be written to
-        # On exit sounddevice would wait for it.
-        atexit.unregister(portaudio()._exit_handler)
-        return False
+        if thread.is_alive():
+            _log.warning("PortAudio does not let go of the device; it is left as it is")
+            # On exit sounddevice would wait for it.
+            atexit.unregister(portaudio()._exit_handler)
 
     def _open(
         self, sd: Any, device: DeviceInfo, sample_rate: int, block_frames: int, native: bool
@@ -240,7 +242,9 @@ class DeviceSource:
     Notes
     -----
     Looking for a lost device starts PortAudio anew, which ends whatever else this process plays or
-    records through it.
+    records through sounddevice, other sources of this class excepted: then it is looked for among
+    the devices that PortAudio knew. Another default input is followed by the sound server on
+    Linux; elsewhere the source stays with the one it has until that is lost.
     """
 
     live: Final = True
@@ -272,6 +276,7 @@ class DeviceSource:
         self._stream: _Stream | None = None
         self._device: DeviceInfo | None = None
         self._lost: str | None = None
+        self._lock = threading.Lock()  # of these two, when it is left while it is being opened
         self._entered = False
         self._begun = False
         self._past = Counters()
@@ -297,7 +302,7 @@ class DeviceSource:
         self._entered, self._begun, self._lost = True, False, None
         try:
             self._open()
-        except SourceError as error:
+        except (SourceError, ConfigError) as error:
             if not self._wait:
                 self._entered = False
                 raise
@@ -311,7 +316,8 @@ class DeviceSource:
         traceback: TracebackType | None,
     ) -> None:
         """Stop and close the device; the counts stay."""
-        self._entered = False
+        with self._lock:
+            self._entered = False
         self._close()
 
     def read(self, timeout_s: float, min_frames: int = 1) -> NDArray[np.float32] | None:
@@ -329,7 +335,7 @@ class DeviceSource:
             self._watch(now)
             left = until - time.monotonic()
             if left <= 0:
-                return self._taken(available, min_frames)
+                return self._taken(self._ring.available(), min_frames)
             # Looking when it should be there is what lets the audio thread go without a lock to
             # wake us by.
             due = (min_frames - available) / self.sample_rate
@@ -340,7 +346,7 @@ class DeviceSource:
                 self._heard_at = time.monotonic()
 
     def counters(self) -> Counters:
-        """Count what was lost, and how the audio thread does, since the source was entered."""
+        """Count what was lost, and how the audio thread does, since the source was made."""
         past, ring = self._past, self._ring
         now = measures(ring)
         calls = past.callbacks + now.calls
@@ -401,7 +407,7 @@ class DeviceSource:
             self._lose(f"{self.name} delivers no sound")
         elif stream.changed():
             self._close()
-            self._lose("another output is the default now")
+            self._lose("the default output has changed")
 
     def _lose(self, why: str) -> None:
         _log.debug("%s; waiting for it", why)  # for users it is in `notice`
@@ -411,13 +417,16 @@ class DeviceSource:
 
     def _reopen(self) -> None:
         """Try once. Not before its turn is the old stream closed: it may come to life by itself."""
-        stopped = self._close()
+        self._close()
         try:
-            if stopped:
+            if not _open_streams:
                 refresh()
             self._open()
         except (SourceError, ConfigError) as error:
             self._lost = str(error)
+        except Exception as error:  # of a driver or a library: no reason to stop looking
+            _log.exception("while the device was looked for")
+            self._lost = one_line(error)
         self._retry_s = min(2 * self._retry_s, _LONGEST_RETRY_S)
         self._retry_at = time.monotonic() + self._retry_s
 
@@ -427,12 +436,13 @@ class DeviceSource:
         sample_rate = rate or device.sample_rate
         channels = channels or min(_CHANNELS, device.channels)
         check_form(sample_rate, channels, device.name, ConfigError)
+        stream: _Stream
         by_portaudio = device.index >= 0
         dtype = self._dtype if by_portaudio else np.float32
         ring = SpscRing(round(_RING_S * sample_rate), channels, dtype)
         prepare(ring, sample_rate)
         if by_portaudio:
-            self._stream = PortAudioStream(
+            stream = PortAudioStream(
                 device,
                 ring,
                 sample_rate=sample_rate,
@@ -440,7 +450,13 @@ class DeviceSource:
                 native=self.native,
             )
         else:
-            self._stream = LoopbackStream(ring, sample_rate=sample_rate, channels=channels)
+            stream = LoopbackStream(ring, sample_rate=sample_rate, channels=channels)
+        with self._lock:
+            if self._entered:
+                self._stream = stream
+        if self._stream is not stream:  # left in the meantime, by another thread
+            stream.close()
+            return
         self.name, self.sample_rate, self.channels = device.name, sample_rate, channels
         self._device = device
         self._ring = ring
@@ -456,12 +472,11 @@ class DeviceSource:
                 return device
         raise SourceError(f"{self._device.name} is not there")
 
-    def _close(self) -> bool:
-        stopped = True
-        if self._stream is not None:
-            stopped = self._stream.close()
-            self._stream = None
+    def _close(self) -> None:
+        with self._lock:
+            stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
         # What was counted so far becomes past; a fresh ring does not count it twice.
         self._past = self.counters()
         self._ring = SpscRing(1, self.channels)
-        return stopped

@@ -14,9 +14,6 @@ from ..errors import SourceError, one_line
 from ..quiet import quiet_stderr
 from .pulse import default_monitor
 
-# PulseAudio resolves this name itself, whatever the default sink is.
-_DEFAULT_MONITOR = "@DEFAULT_MONITOR@"
-
 # Inputs that carry what is played: monitors, virtual cables, and the mixers of Windows drivers.
 _LOOPBACK_NAMES = re.compile(
     r"\.monitor$|^monitor of |blackhole|loopback|soundflower|vb-audio|cable output"
@@ -39,8 +36,8 @@ class DeviceInfo:
     ----------
     index : int
         PortAudio's number. The loopback of a Linux sound server shares that of the ``pulse``
-        device: the two differ in `pulse_source`. Negative where it is not PortAudio's: the
-        loopback of Windows.
+        device: the two differ in `is_monitor`. Negative where it is not PortAudio's: the loopback
+        of Windows.
     name, host_api : str
         As PortAudio has them.
     channels : int
@@ -53,9 +50,8 @@ class DeviceInfo:
         ``default`` means this one.
     spec : str
         What to say after ``--input`` for this device.
-    pulse_source : str or None
-        The source of the sound server to be named while the device is opened, where the server
-        does not say better.
+    is_monitor : bool
+        What the default output of a Linux sound server plays.
     """
 
     index: int
@@ -66,7 +62,7 @@ class DeviceInfo:
     is_loopback: bool
     is_default: bool
     spec: str
-    pulse_source: str | None = None
+    is_monitor: bool = False
 
 
 def portaudio() -> Any:
@@ -127,11 +123,19 @@ def opening(device: DeviceInfo, properties: Mapping[str, str]) -> Iterator[None]
     device : DeviceInfo
         To be opened.
     properties : mapping of str
-        Further environment variables for the time being.
+        Environment variables by which the server shall know the recording of a monitor.
+
+    Raises
+    ------
+    SourceError
+        The sound server does not say what its default output is.
     """
-    wanted = dict(properties)
-    if device.pulse_source is not None:
-        wanted["PULSE_SOURCE"] = default_monitor() or device.pulse_source
+    wanted = {}
+    if device.is_monitor:
+        monitor = default_monitor()
+        if monitor is None:  # another name may mean a microphone to it
+            raise SourceError("the sound server does not say what its default output is")
+        wanted = {**properties, "PULSE_SOURCE": monitor}
     before = {name: os.environ.get(name) for name in wanted}
     with quiet_stderr():
         os.environ.update(wanted)
@@ -166,9 +170,9 @@ def list_devices() -> list[DeviceInfo]:
     try:
         apis = [str(api["name"]) for api in sd.query_hostapis()]
         devices = sd.query_devices()
+        default = int(sd.default.device[0])
     except sd.PortAudioError as error:  # it was to look again, and did not start again
         raise SourceError(f"PortAudio does not answer: {one_line(error)}") from error
-    default = int(sd.default.device[0])
     found = []
     for index, device in enumerate(devices):
         channels = int(device["max_input_channels"])
@@ -183,9 +187,7 @@ def list_devices() -> list[DeviceInfo]:
         if (api, name) == ("ALSA", "pulse"):
             monitor = "monitor of the default output"
             found.append(
-                DeviceInfo(
-                    index, monitor, api, channels, rate, True, False, "loopback", _DEFAULT_MONITOR
-                )
+                DeviceInfo(index, monitor, api, channels, rate, True, False, "loopback", True)
             )
     if sys.platform == "win32":
         from .wasapi import default_output
@@ -197,7 +199,7 @@ def list_devices() -> list[DeviceInfo]:
         found,
         key=lambda d: (
             not d.is_loopback,
-            d.pulse_source is None and d.index >= 0,
+            not d.is_monitor and d.index >= 0,
             not d.is_default,
             d.index,
         ),

@@ -139,7 +139,7 @@ class Pipeline:
         self._filled = 0
         self._hops = 0
 
-    def pass_time(self, seconds: float) -> Result:
+    def pass_time(self, seconds: float) -> None:
         """Let time pass of which there is no sound: skipped, or never delivered.
 
         Less than a patch at a stretch: what comes next is put to what was heard, and past guesses
@@ -150,11 +150,6 @@ class Pipeline:
         ----------
         seconds : float >= 0
             How much.
-
-        Returns
-        -------
-        Result
-            That nobody is known to speak, at the time now reached.
         """
         self._passed_s += seconds
         if self._passed_s < self._patch_s:
@@ -162,7 +157,6 @@ class Pipeline:
             self._start_s += seconds
         else:
             self._restart(self.heard_s + seconds)
-        return self.nobody()
 
     def nobody(self) -> Result:
         """Make a result for a moment in which no sound comes in; changes nothing."""

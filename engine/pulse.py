@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any, Final
 
 from ..errors import one_line
@@ -12,6 +13,7 @@ _log = logging.getLogger(__name__)
 
 _KEY: Final = "kikiwake.stream"
 _WAKE_S: Final = 3.0
+_AGAIN_S: Final = 0.2
 
 
 def stream_properties(tag: str) -> dict[str, str]:
@@ -75,7 +77,13 @@ class MonitorFollower:
         self._moves = 0
         self._stale = True
         self._closed = False
-        threading.Thread(target=self._run, name="kikiwake-follow", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="kikiwake-follow", daemon=True)
+        self._thread.start()
+
+    @property
+    def active(self) -> bool:
+        """Whether it follows: not without pulsectl, nor without the server."""
+        return self._thread.is_alive()
 
     @property
     def moves(self) -> int:
@@ -103,7 +111,7 @@ class MonitorFollower:
             with pulsectl.Pulse("kikiwake", connect=False) as pulse:
                 pulse.connect()
                 pulse.event_callback_set(on_event)
-                pulse.event_mask_set("server")
+                pulse.event_mask_set("server", "source_output")
                 while pulse.connected and not self._closed:
                     if self._stale:
                         self._stale = False
@@ -111,6 +119,8 @@ class MonitorFollower:
                             self._follow(pulse)
                         except pulsectl.PulseError as error:  # what it meant has just gone
                             _log.debug("the default output is not followed now: %s", error)
+                            self._stale = True
+                            time.sleep(_AGAIN_S)
                     else:
                         pulse.event_listen(_WAKE_S)
         except Exception as error:  # the server is gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import threading
@@ -17,14 +18,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, KikiwakeError
+from ..errors import ConfigError, KikiwakeError, one_line
 from ..models.cast import Cast, load_cast
+from ..models.runner import CastRunner
 from .capture import FileSource, open_source
 from .config import Settings, SettingsFile, load_settings
 from .device import DeviceSource
 from .pipeline import Pipeline
 from .result import Counters, Result, State
 from .source import Source
+
+_log = logging.getLogger(__name__)
 
 QUEUE_RESULTS = 64
 READ_TIMEOUT_S = 0.1
@@ -52,7 +56,7 @@ class Recognizer:
     settings : Settings or SettingsFile, optional
         By default the user's config file. A file is read again whenever it changes, and takes
         effect between two results; a mistake in it is told in `Result.notice`, and the settings
-        stay as they were.
+        stay as they were. A *cast* or a *source* that is given stays, whatever the file says.
     wait : bool
         Wait for a device that is not there at the start, too, instead of raising.
 
@@ -76,7 +80,8 @@ class Recognizer:
     A worker thread reads the source and runs the pipeline. It never waits for anybody who looks at
     the results: `latest` is a slot that holds the newest; the iterator is fed by a queue, and when
     its reader is slow, the oldest results are dropped and counted in `Counters.missed_results`.
-    From a file or a pipe nothing is dropped; there the worker waits for the iterator.
+    From a file or a pipe nothing is dropped; there the worker waits for the iterator, also where
+    only `latest` is looked at.
 
     A device that is lost ends nothing: see `Result.state`.
 
@@ -112,6 +117,7 @@ class Recognizer:
         self._results: queue.Queue[Result] = queue.Queue(QUEUE_RESULTS)
         self._latest: Result | None = None
         self._missed = 0
+        self._iterated = False
         self._changes: queue.SimpleQueue[tuple[Settings, Cast]] = queue.SimpleQueue()
         self._mistake: str | None = None
         self._stop = threading.Event()
@@ -173,6 +179,7 @@ class Recognizer:
     def __iter__(self) -> Iterator[Result]:
         if self._worker is None:
             raise RuntimeError("enter the Recognizer first: with Recognizer(...) as recognizer")
+        self._iterated = True
         while True:
             alive = self._worker.is_alive()
             try:
@@ -197,7 +204,7 @@ class Recognizer:
             with contextlib.suppress(queue.Empty):
                 self._apply(*self._changes.get_nowait())
             asked_at = time.monotonic()
-            block = self.source.read(READ_TIMEOUT_S, self._pipeline.missing_frames)
+            block = self.source.read(READ_TIMEOUT_S, min_frames=self._pipeline.missing_frames)
             if block is None:
                 self._publish(self._pipeline.finish())
                 return
@@ -225,7 +232,7 @@ class Recognizer:
             block = self._end_gap(self._gap, block, now)
         self._heard_at, self._tell_at = now, now + QUIET_S
         self._history.add(block, rate)
-        self._publish(self._pipeline.process(block))
+        self._publish(self._pipeline.process(block), self.source.state)
 
     def _end_gap(self, gap: _Gap, block: NDArray[np.float32], now: float) -> NDArray[np.float32]:
         """Put the clock of the results right; returns what of the block is not from the gap."""
@@ -291,7 +298,7 @@ class Recognizer:
                 if self.source.live:
                     try:
                         self._results.get_nowait()
-                        self._missed += 1
+                        self._missed += self._iterated
                     except queue.Empty:
                         continue  # the reader took it in the meantime
 
@@ -318,9 +325,10 @@ class Recognizer:
         try:
             for _ in file.changes(self._stop):
                 try:
-                    settings = file.load()
+                    settings, new_cast = file.load(), cast
                     if self._own_cast and settings.cast != known.cast:
-                        cast = load_cast(settings.cast)
+                        new_cast = load_cast(settings.cast)
+                        CastRunner(new_cast)  # says what is wrong with the network
                     if self._own_source and settings.input != known.input:
                         _device(settings)
                 except KikiwakeError as error:
@@ -328,10 +336,11 @@ class Recognizer:
                     continue
                 self._mistake = None
                 if settings != known:
-                    known = settings
+                    known, cast = settings, new_cast
                     self._changes.put((settings, cast))
-        except ConfigError as error:
-            self._mistake = str(error)
+        except Exception as error:
+            _log.exception("while the config file was watched")
+            self._mistake = f"config {file.path}: changes are not seen: {one_line(error)}"
 
     def _apply(self, settings: Settings, cast: Cast) -> None:
         """Put new settings into effect."""

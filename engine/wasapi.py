@@ -61,19 +61,21 @@ class LoopbackStream:
     """
 
     def __init__(self, ring: SpscRing, *, sample_rate: int, channels: int) -> None:
+        take(SpscRing(1, 1).address, 0, 0, 0)  # compiles it, before the first block is there
         self._ring = ring
         self._form = sample_rate, channels
         self._opened = threading.Event()
         self._stop = threading.Event()
         self._changed = False
+        self._refusal: str | None = None
         self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name="kikiwake-loopback", daemon=True)
         self._thread.start()
         if not self._opened.wait(_OPEN_S):
             self._stop.set()
-            self._error = "the sound system does not answer"
-        if self._error is not None:
-            raise SourceError(f"what the computer plays cannot be recorded: {self._error}")
+            self._refusal = "the sound system does not answer"
+        if self._refusal is not None:
+            raise SourceError(f"what the computer plays cannot be recorded: {self._refusal}")
 
     @property
     def active(self) -> bool:
@@ -89,17 +91,18 @@ class LoopbackStream:
         """Whether the default output is another one than the one that is recorded."""
         return self._changed
 
-    def close(self) -> bool:
-        """Stop; whether it did. The ring has been written to for the last time either way."""
+    def close(self) -> None:
+        """Stop. The ring has been written to for the last time when this returns."""
         self._stop.set()
         self._thread.join(_CLOSE_S)
         if self._thread.is_alive():  # it does not write any more, if it ever wakes up
             _log.warning("the sound driver hangs: the recording of what is played did not stop")
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         error = _with_soundcard(self._record)
-        self._error = self._error or error
+        if not self._opened.is_set():
+            self._refusal = error
+        self._error = error
         self._opened.set()
 
     def _record(self, soundcard: Any) -> None:

@@ -47,10 +47,14 @@ def python_stderr() -> Iterator[None]:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         sys.stderr = ours
+        told_crashes = faulthandler.is_enabled()
         faulthandler.enable(ours)  # a crash of the process itself is still told
         try:
             yield
         finally:
-            faulthandler.disable()
             sys.stderr = before
             os.dup2(kept, 2)
+            if told_crashes:
+                faulthandler.enable(2)  # the number: not every sys.stderr has one
+            else:
+                faulthandler.disable()

@@ -180,9 +180,14 @@ def load_cast(name: str | os.PathLike[str] = STARTER) -> Cast:
     """
     if os.fspath(name) == STARTER:
         name = STARTER_CAST
-    path = Path(name).expanduser()
+    path = Path(name)
     try:
+        path = path.expanduser()
         data = path.read_bytes()
+    except RuntimeError:  # of expanduser
+        raise CastError(
+            f"cast {path}: there is no home folder {path.parts[0]}; name a cast file, or {STARTER}"
+        ) from None
     except FileNotFoundError:
         raise CastError(f"cast {path}: no such file; name a cast file, or {STARTER}") from None
     except IsADirectoryError:

@@ -259,6 +259,8 @@ def run(
     from .view import summarize
 
     source = None  # as the settings have it, also when they change
+    if background:
+        file = load(input=settings.input)  # the lock and the log are for this one
     if rate or channels or sample_format or realtime:
         source = open_source(
             settings.input,
@@ -449,30 +451,35 @@ def _showing(
     recognizer: Recognizer, as_json: bool, truth: Sequence[Segment] = ()
 ) -> Iterator[Callable[[Result], None]]:
     """Set up the way results are shown; yields what takes them."""
-    notice = _Notices()
+    notices = _Notices()
     if not _on_screen(as_json):
         show = (lambda result: _say(msgspec.json.encode(result))) if as_json else _TurnLines().add
 
         def show_and_tell(result: Result) -> None:
-            notice.add(result)
+            notices.add(result)
             show(result)
 
-        with _on_demand(lambda: notice.say_counters(recognizer.latest)):
+        with _on_demand(notices.ask):
             yield show_and_tell
         return
     from rich.live import Live
 
     from .view import LiveView
 
-    card = recognizer.cast.card
-    title = f"{card.name} · {recognizer.source.name}"
-    view = LiveView(title, [character.name for character in card.characters], truth)
+    characters = [character.name for character in recognizer.cast.card.characters]
+    view = LiveView("", characters, truth)
+
+    def add(result: Result) -> None:
+        # Both change with the config file, and the name is known when the device is there.
+        view.title = f"{recognizer.cast.card.name} · {recognizer.source.name}"
+        view.add(result)
+
     # Drawn by a thread of its own at its own pace; taking a result only notes it.
     with (
         _on_demand(view.toggle_details),
         Live(view, console=_console(), screen=True, refresh_per_second=REFRESHES_PER_S),
     ):
-        yield view.add
+        yield add
 
 
 class _TurnLines:
@@ -492,22 +499,28 @@ class _TurnLines:
 
 
 class _Notices:
-    """Prints on standard error what the user should know, once."""
+    """Prints on standard error what the user should know, once, and the counters when asked."""
 
     def __init__(self) -> None:
         self._said: str | None = None
+        self._asked = False
+
+    def ask(self) -> None:
+        """Have the counters printed with the next result: a signal handler must not print."""
+        self._asked = True
 
     def add(self, result: Result) -> None:
+        """Take the next result."""
         if result.notice != self._said:
             self._said = result.notice
             print("kikiwake:", result.notice or "all is well again", file=sys.stderr, flush=True)
+        if self._asked:
+            from .view import describe_counters, describe_measures
 
-    def say_counters(self, result: Result | None) -> None:
-        from .view import describe_counters, describe_measures
-
-        counters = Counters() if result is None else result.counters
-        said = (describe_counters(counters) or "nothing lost", describe_measures(counters))
-        print("kikiwake:", "; ".join(filter(None, said)), file=sys.stderr, flush=True)
+            self._asked = False
+            lost = describe_counters(result.counters) or "nothing lost"
+            said = "; ".join(filter(None, (lost, describe_measures(result.counters))))
+            print("kikiwake:", said, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

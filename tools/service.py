@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -29,6 +30,7 @@ LABEL = "org.kikiwake.run"
 RUN_KEY = r"Software\Microsoft\Windows\CurrentVersion\Run"
 RUN_NAME = "Kikiwake"
 RUN_LENGTH = 260  # Windows starts no longer command from there
+END_S = 10.0  # for launchd to let go of one that it was told to end
 BROKEN = "none that can be read; install it again"
 
 
@@ -80,6 +82,9 @@ def install(
     listens_to = load_settings(config, {} if input is None else {"input": input}).input
     if listens_to == "-" or not open_source(listens_to).live:
         raise ServiceError(f"input {listens_to!r}: a service listens to a device, not to a file")
+    # Whoever starts it has other variables than this terminal.
+    if config is None and (named := os.environ.get("KIKIWAKE_CONFIG")) and Path(named).exists():
+        config = Path(named).absolute()
     # Without -P, a folder "kikiwake" where it happens to be started could be taken for the package.
     command = [sys.executable, "-P", "-m", "kikiwake", "run", "--background"]
     command += [] if input is None else ["--input", input]
@@ -160,7 +165,7 @@ class _Systemd:
 [Unit]
 Description=Kikiwake, which names who is speaking
 # The sound server belongs to the user's session, graphical or not; where it is started later than
-# this, or by the desktop, this is tried again.
+# this, or by the desktop, it is waited for.
 After=pipewire-pulse.service pulseaudio.service
 
 [Service]
@@ -168,6 +173,8 @@ Type=simple
 ExecStart=:{words.replace("%", "%%")}
 Restart=on-failure
 RestartSec=5
+# What only the user can mend: a wrong setting or option, or one that listens already.
+RestartPreventExitStatus=1 2
 
 [Install]
 WantedBy=default.target
@@ -235,31 +242,50 @@ class _LaunchAgent:
             "Label": LABEL,
             "ProgramArguments": list(command),
             "RunAtLoad": True,
-            "KeepAlive": {"SuccessfulExit": False},
+            # Not after an error, which only the user can mend.
+            "KeepAlive": {"Crashed": True},
             "ProcessType": "Background",
         }
         with _complaining(self._path):
             write_file(self._path, plistlib.dumps(agent))
 
     def start(self) -> str:
-        _run("launchctl", "bootout", self._target())  # one that was written before
-        done, said = _run("launchctl", "bootstrap", self._domain(), self.place)
-        if not done:
-            raise ServiceError(
-                f"{self._path} is written and starts when you sign in the next time, "
-                f"but not now ({said})"
-            )
-        return "started; it starts whenever you sign in, too"
+        self._end()  # one that was written before
+        for pause_s in (0, 1, 1):  # it may be refused for a moment after that
+            time.sleep(pause_s)
+            done, said = _run("launchctl", "bootstrap", self._domain(), self.place)
+            if done:
+                return "started; it starts whenever you sign in, too"
+        raise ServiceError(
+            f"{self._path} is written and starts when you sign in the next time, "
+            f"but not now ({said})"
+        )
 
     def remove(self) -> str:
-        # Fails where it is not loaded, and then there is nothing to end.
-        _run("launchctl", "bootout", self._target())
+        ended = self._end()
         _remove(self._path)
+        if not ended:
+            raise ServiceError(
+                f"{self._path} is removed, but one that runs may go on till you sign out "
+                f"(launchctl: not ended after {END_S:g} s)"
+            )
         return "it does not run any more"
 
     def state(self) -> str:
-        loaded, _ = _run("launchctl", "print", self._target())
-        return "loaded" if loaded else "not loaded"
+        return "loaded" if self._loaded() else "not loaded"
+
+    def _end(self) -> bool:
+        """End one that is loaded, if there is one; returns whether none is any more."""
+        _run("launchctl", "bootout", self._target())  # which may return before it is done
+        until = time.monotonic() + END_S
+        while self._loaded():
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def _loaded(self) -> bool:
+        return _run("launchctl", "print", self._target())[0]
 
     def _domain(self) -> str:
         return f"gui/{os.getuid()}"

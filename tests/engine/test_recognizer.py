@@ -196,6 +196,7 @@ def test_skipped_sound_is_time_that_passed():
 
 def test_a_slow_reader_of_a_live_source_misses_results_and_is_told():
     with Recognizer(source=Live(speech(0, 5), 0.3), settings=Settings(hop_ms=10)) as recognizer:
+        next(iter(recognizer))
         time.sleep(1.5)
         assert recognizer.latest is not None
         assert recognizer.latest.time > 4, "the newest is there without any reading"

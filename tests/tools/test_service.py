@@ -141,6 +141,45 @@ def test_a_relative_config_is_written_with_its_whole_path(
     assert f'"--config" "{tmp_path / "own.toml"}"' in unit.read_text()
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_config_that_the_environment_names_is_written(
+    service, on, manager, unit, tmp_path, monkeypatch, relative
+) -> None:
+    on("linux")
+    manager.install("systemctl")
+    named = tmp_path / "named.toml"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KIKIWAKE_CONFIG", named.name if relative else str(named))
+    assert service("install").code == 0  # there is none: the defaults hold
+    assert "--config" not in unit.read_text()
+    named.write_text('input = "default"\n')
+    assert service("install").code == 0
+    assert f'"--background" "--config" "{named}"\n' in unit.read_text()
+
+    given = tmp_path / "given.toml"
+    given.touch()
+    assert service("install", "--config", given).code == 0
+    assert f'"--background" "--config" "{given}"\n' in unit.read_text()
+    monkeypatch.setenv("KIKIWAKE_CONFIG", "")
+    assert service("install").code == 0
+    assert "--config" not in unit.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--input", "default"], 1), (["--config", "none.toml"], 1), (["--json"], 2)],
+)
+def test_what_only_the_user_can_mend_is_not_tried_again(unit, arguments, status) -> None:
+    with single_instance("default"), pytest.raises(SystemExit) as ended:
+        main(["run", "--background", *arguments])
+    assert ended.value.code == status
+    service_of("linux").write(BASE)
+    lines = unit.read_text().splitlines()
+    assert "Restart=on-failure" in lines
+    (prevented,) = (line for line in lines if line.startswith("RestartPreventExitStatus="))
+    assert str(status) in prevented.partition("=")[2].split()
+
+
 def test_a_systemd_that_does_not_answer(service, on, manager, unit) -> None:
     on("linux")
     manager.install("systemctl", then=NO_BUS)
@@ -202,7 +241,7 @@ def test_systemd_reads_the_unit_as_it_is_meant(unit) -> None:
         [program, "verify", "--user", "--man=no", str(unit)],
         capture_output=True,
         text=True,
-        env=os.environ | {"XDG_RUNTIME_DIR": str(unit.parent)},
+        env=os.environ | {"XDG_RUNTIME_DIR": str(unit.parents[3])},
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -225,33 +264,122 @@ def agent(tmp_path) -> Path:
     return tmp_path / "Library" / "LaunchAgents" / "org.kikiwake.run.plist"
 
 
-def test_install_status_and_uninstall_with_launchd(service, on, manager, agent) -> None:
+@pytest.fixture
+def naps(monkeypatch) -> list[float]:
+    """Let no time go by where the service sleeps, but on its clock; returns how long it did."""
+    slept: list[float] = []
+    clock = types.SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
+    monkeypatch.setattr(module, "time", clock)
+    return slept
+
+
+@pytest.fixture
+def launchctl(manager, naps, tmp_path):
+    """Stand in for launchd, which after `bootout` has the agent for some more polls."""
+
+    def install(*, polls: int = 2) -> None:
+        loaded, left = tmp_path / "loaded", tmp_path / "left"
+        then = f"""
+case $1 in
+bootstrap)
+    if [ -e "{loaded}" ]; then echo "Bootstrap failed: 5: Input/output error" >&2; exit 5; fi
+    touch "{loaded}" ;;
+bootout)
+    if [ ! -e "{loaded}" ]; then echo "Boot-out failed: 3: No such process" >&2; exit 3; fi
+    echo {polls} > "{left}" ;;
+print)
+    if [ -e "{left}" ]; then
+        read polls < "{left}"
+        if [ "$polls" -eq 0 ]; then rm "{left}" "{loaded}"; else echo $((polls - 1)) > "{left}"; fi
+    fi
+    if [ ! -e "{loaded}" ]; then echo "Could not find service" >&2; exit 113; fi ;;
+esac"""
+        manager.install("launchctl", then=then)
+
+    return install
+
+
+def test_install_status_and_uninstall_with_launchd(service, on, manager, launchctl, agent) -> None:
     on("darwin")
-    manager.install("launchctl")
+    launchctl()
     done = service("install", "--input", "default")
     assert done == (0, [f"{agent}: written", "started; it starts whenever you sign in, too"], "")
     domain = f"gui/{os.getuid()}"
+    target = f"{domain}/org.kikiwake.run"
     assert manager.asked() == [
-        f"bootout {domain}/org.kikiwake.run",
+        f"bootout {target}",
+        f"print {target}",
         f"bootstrap {domain} {agent}",
     ]
     assert plistlib.loads(agent.read_bytes()) == {
         "Label": "org.kikiwake.run",
         "ProgramArguments": [*BASE, "--input", "default"],
         "RunAtLoad": True,
-        "KeepAlive": {"SuccessfulExit": False},
+        "KeepAlive": {"Crashed": True},
         "ProcessType": "Background",
     }
     said = service("status").out
     assert said[0] == f"installed: {agent}"
     assert said[1].endswith("-P -m kikiwake run --background --input default")
     assert said[2] == "state: loaded"
+    manager.asked()
     assert service("uninstall") == (0, [f"{agent}: removed", "it does not run any more"], "")
-    assert manager.asked()[-1] == f"bootout {domain}/org.kikiwake.run"
+    assert manager.asked() == [f"bootout {target}", *3 * [f"print {target}"]]
     assert not agent.exists()
 
 
-def test_a_launchd_that_refuses(service, on, manager, agent) -> None:
+def test_an_agent_is_installed_again_once_the_old_one_is_gone(
+    service, on, manager, launchctl, naps, agent
+) -> None:
+    on("darwin")
+    launchctl()
+    service("install", "--input", "default")
+    manager.asked()
+    naps.clear()
+    assert service("install", "--input", "loopback").code == 0
+    domain = f"gui/{os.getuid()}"
+    target = f"{domain}/org.kikiwake.run"
+    assert manager.asked() == [
+        f"bootout {target}",
+        *3 * [f"print {target}"],
+        f"bootstrap {domain} {agent}",
+    ]
+    assert naps == [0.2, 0.2, 0]
+
+
+def test_an_agent_that_does_not_end(service, on, manager, launchctl, naps, agent) -> None:
+    on("darwin")
+    launchctl(polls=1000)
+    service("install", "--input", "default")
+    naps.clear()
+    done = service("install", "--input", "default")
+    assert done.code == 1
+    assert "but not now (Bootstrap failed: 5: Input/output error)" in done.err
+    assert sum(naps) == pytest.approx(10 + 2, abs=0.3)
+
+    naps.clear()
+    done = service("uninstall")
+    assert (done.code, done.out) == (1, [])
+    assert "is removed, but one that runs may go on" in done.err
+    assert sum(naps) == pytest.approx(10, abs=0.3)
+    assert not agent.exists()
+
+
+@pytest.mark.parametrize(("tries", "code"), [(2, 0), (3, 0), (4, 1)])
+def test_a_launchd_that_refuses_for_a_moment(
+    service, on, manager, naps, agent, tmp_path, tries, code
+) -> None:
+    on("darwin")
+    count = f'$(grep -c ^bootstrap "{tmp_path / "asked"}")'
+    manager.install(
+        "launchctl", then=f'[ "$1" = bootstrap ] && [ "{count}" -ge {tries} ] || exit 5'
+    )
+    assert service("install", "--input", "default").code == code
+    assert sum(line.startswith("bootstrap ") for line in manager.asked()) == min(tries, 3)
+    assert naps == [0, 1, 1][:tries]
+
+
+def test_a_launchd_that_refuses(service, on, manager, naps, agent) -> None:
     on("darwin")
     manager.install("launchctl", then="echo 'Bootstrap failed: 125: no such domain' >&2; exit 125")
     done = service("install", "--input", "default")

@@ -78,7 +78,7 @@ def main(
     logits = np.stack([CastRunner(cast).logits(patch) for patch in validation.mfcc])
     # Not below 1. A network trained with label smoothing is too modest on a single patch, and a
     # sharper one is likelier there; but neighbouring patches err together, so that a smoother fed
-    # with it flips more (on 20 scenes of validation speech: 216 turns shown for 200, not 206).
+    # with it flips more (on 20 scenes of validation speech: 210 turns shown for 200, not 202).
     temperature = max(1.0, quantize.best_temperature(logits, validation.label))
     cast = pack(network, features, mean, std, temperature)
     exact = model.predict(train.standardise(validation.mfcc, mean, std), batch_size=256, verbose=0)
