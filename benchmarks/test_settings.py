@@ -13,7 +13,7 @@ from kikiwake.tools.score import score
 
 CAST = load_cast("starter")
 NAMES = [character.name for character in CAST.card.characters]
-CALIBRATED = 0.5609  # on single patches; the cast keeps 1, see tools/starter/__main__.py
+CALIBRATED = 0.56  # as single patches ask for; the cast keeps 1, see tools/starter/__main__.py
 GRID = [
     (1.0, 50, 0.5, 0.75), (1.0, 60, 0.5, 0.75), (1.0, 60, 0.5, 0.7), (1.0, 75, 0.5, 0.75),
     (1.0, 75, 0.5, 0.7), (1.0, 75, 0.4, 0.6), (1.0, 100, 0.5, 0.75), (1.0, 150, 0.5, 0.75),

@@ -192,8 +192,8 @@ class SettingsFile:
     def changes(self, stop: threading.Event) -> Iterator[None]:
         """Wait for the file to be written, replaced, made or removed; yield each time.
 
-        It also yields, once or more, where nothing changed: soon after the start,
-        for what was written before the watch stood, and whenever the watch is set up anew.
+        It also yields where nothing changed: each time the watch has been set up, soon after the
+        start for one, since nobody told of what was written before.
 
         Parameters
         ----------

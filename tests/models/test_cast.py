@@ -109,6 +109,21 @@ def test_missing_and_folder(tmp_path):
         load_cast(tmp_path)
 
 
+def test_home_of_nobody():
+    with pytest.raises(CastError) as caught:
+        load_cast("~nobodyxyz/x.cast")
+    assert str(caught.value) == (
+        "cast ~nobodyxyz/x.cast: there is no home folder ~nobodyxyz; name a cast file, or starter"
+    )
+
+
+@pytest.mark.parametrize("name", ["\0.cast", "~\0/x.cast"])
+def test_zero_byte_in_the_name(name):
+    with pytest.raises(CastError, match=r"^cast '.*\\x00.*': cannot be read: ") as caught:
+        load_cast(name)
+    assert "\n" not in str(caught.value)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_flipped_byte_or_cut_is_refused_or_harmless(starter, tmp_path_factory, data):

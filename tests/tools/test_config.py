@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+import shutil
+import threading
+import time
 import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from kikiwake.engine.config import (
     Settings,
+    SettingsFile,
     config_path,
     default_toml,
     load_settings,
@@ -138,3 +146,109 @@ def test_a_missing_or_unreadable_file_is_said(tmp_path) -> None:
         load_settings(tmp_path / "no.toml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_settings(tmp_path)
+
+
+@contextlib.contextmanager
+def following(file: SettingsFile, stands: bool = True) -> Iterator[Callable[[float], None]]:
+    """Read the file at each of its changes, and wait for a ``hop_ms`` to have been read.
+
+    Where it `stands`, begin when the watch has yielded once.
+    """
+    stop, news, hops = threading.Event(), threading.Condition(), [0.0]
+
+    def follow() -> None:
+        for _ in file.changes(stop):
+            with contextlib.suppress(ConfigError), news:
+                hops[0] = file.load().hop_ms
+                news.notify()
+
+    def seen(hop_ms: float) -> None:
+        with news:
+            assert news.wait_for(lambda: hops[0] == hop_ms, timeout=5.0), (hops, hop_ms)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        if stands:
+            seen(file.load().hop_ms)
+        yield seen
+    finally:
+        stop.set()
+        asked_at = time.monotonic()
+        thread.join(timeout=5.0)
+        assert not thread.is_alive()
+        assert time.monotonic() < asked_at + 1.0
+
+
+def write(path: Path, hop_ms: int) -> None:
+    path.write_text(f"hop_ms = {hop_ms}\n")
+
+
+def replace(path: Path, hop_ms: int) -> None:
+    write(path.with_suffix(".new"), hop_ms)
+    path.with_suffix(".new").replace(path)
+
+
+def test_writing_replacing_and_removing_are_seen(own_config) -> None:
+    own_config.parent.mkdir()
+    write(own_config, 40)
+    with following(SettingsFile()) as seen:
+        write(own_config, 41)
+        seen(41)
+        replace(own_config, 42)
+        seen(42)
+        own_config.unlink()
+        seen(Settings().hop_ms)
+        write(own_config, 43)
+        seen(43)
+
+
+def test_a_folder_made_later_is_seen(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "not" / "yet" / "config.toml"
+    monkeypatch.setenv("KIKIWAKE_CONFIG", str(path))
+    with following(SettingsFile()) as seen:
+        path.parent.mkdir(parents=True)
+        write(path, 40)
+        seen(40)
+        write(path, 41)
+        seen(41)
+
+
+def test_a_folder_removed_and_made_again_is_seen(own_config) -> None:
+    own_config.parent.mkdir()
+    write(own_config, 40)
+    with following(SettingsFile()) as seen:
+        for hop_ms in 41, 43:
+            shutil.rmtree(own_config.parent)
+            own_config.parent.mkdir()
+            write(own_config, hop_ms)
+            seen(hop_ms)
+            write(own_config, hop_ms + 1)
+            seen(hop_ms + 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_link_to_elsewhere_and_then_to_another_place_is_followed(tmp_path, folder) -> None:
+    for name, hop_ms in ("a", 40), ("b", 50):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "config.toml", hop_ms)
+    link, end = tmp_path / "link", "" if folder else "config.toml"
+    link.symlink_to(tmp_path / "a" / end)
+    with following(SettingsFile(link / "config.toml" if folder else link)) as seen:
+        write(tmp_path / "a" / "config.toml", 41)
+        seen(41)
+        (tmp_path / "new").symlink_to(tmp_path / "b" / end)
+        (tmp_path / "new").replace(link)
+        seen(50)
+        replace(tmp_path / "b" / "config.toml", 51)
+        seen(51)
+
+
+def test_what_was_written_before_the_watch_stood_is_seen(own_config) -> None:
+    file = SettingsFile()
+    assert file.load() == Settings()
+    own_config.parent.mkdir()
+    write(own_config, 40)
+    with following(file, stands=False) as seen:
+        seen(40)
