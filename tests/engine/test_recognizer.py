@@ -206,6 +206,16 @@ def test_a_slow_reader_of_a_live_source_misses_results_and_is_told():
     assert results[-1].time > 4, "the newest are kept"
 
 
+def test_threads_take_turns_more_often_while_a_live_source_is_heard():
+    before = sys.getswitchinterval()
+    with Recognizer(source=Live(speech(0, 1), 0.5)) as recognizer:
+        with Recognizer(source=Live(0.1)) as other:
+            list(other)
+        assert sys.getswitchinterval() < before
+        list(recognizer)
+    assert sys.getswitchinterval() == before
+
+
 def rewrite(path, text):
     """Put a file in the place of another, as editors do."""
     path.parent.mkdir(parents=True, exist_ok=True)
