@@ -351,6 +351,10 @@ def test_faults(report: Callable[..., None], folder: Path) -> None:
         }
     report(table(figures), "faults", figures)
     assert min(found["times"] for found in figures.values()) >= 5
+    # What is lost is counted, and counted once.
+    assert all(
+        abs(found["clock_ms"]["worst"]) < 250 for found in figures.values() if found["clock_ms"]
+    )
 
 
 def table(figures: dict[str, dict[str, Any]]) -> str:

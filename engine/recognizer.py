@@ -32,7 +32,7 @@ from .source import Source
 _log = logging.getLogger(__name__)
 
 QUEUE_RESULTS = 64
-READ_TIMEOUT_S = 0.1
+READ_TIMEOUT_S = 0.15
 # A live source that delivers nothing for this long is quiet: no name is left on the screen. What
 # comes late, after a stumble of the computer, goes on where the sound stopped.
 QUIET_S = 0.25
