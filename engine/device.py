@@ -332,9 +332,10 @@ class DeviceSource:
             if available != self._seen:
                 self._seen = available
                 self._heard_at = now
+            before = self._lost
             self._watch(now)
             left = until - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self._lost != before:  # a loss is told at once
                 return self._taken(self._ring.available(), min_frames)
             # Looking when it should be there is what lets the audio thread go without a lock to
             # wake us by.
