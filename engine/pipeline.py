@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from ..features.mfcc import PatchStream
+from ..features.stream import PatchStream
 from ..models.cast import Cast
 from ..models.runner import CastRunner
 from ..vad.gate import SpeechGate
@@ -235,11 +235,11 @@ class Pipeline:
         self._hops += 1
         hop_ms = self.hop_s * 1e3
         self._gate.process(self._vad_resampler.push(self._hop))
-        patch = self._patches.process_hop(self._hop)
+        self._patches.push(self._hop)
         speech = self._gate.open
         if speech:
             self._smoother.update(
-                self._runner.posterior(patch),
+                self._runner.posterior(self._patches.patch()),
                 elapsed_ms=hop_ms,
                 weight=self._gate.speech_share(self._patch_s),
             )

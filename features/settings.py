@@ -1,4 +1,4 @@
-"""The settings of a feature: what a patch of MFCCs is made of, stored with the network."""
+"""The settings of a feature: how sound is analysed and how long a patch is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_PATCH_S = 60
 
 
 class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a patch of MFCCs is made of.
+    """How mel spectrograms, MFCCs and patches are made; names and meanings are librosa's.
 
     Part of the cast file: a network only understands patches made with the settings that it was
     trained with. Hashable, and equal where all fields are.
@@ -35,11 +35,22 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fmin, fmax : float
         Lower edge of the lowest band and upper edge of the highest one, in Hz;
         ``0 <= fmin < fmax <= sample_rate / 2``. `fmax` None is half the sampling rate.
+    htk : bool
+        HTK's mel scale instead of Slaney's.
+    mel_norm : {"slaney", None}
+        Mel bands of area 1, or of height 1.
     pad_mode : {"reflect", "constant"}
         What stands before the first and after the last sample of a patch: its mirror image
         (librosa until 0.8, the 2018 data) or zeros (librosa since 0.9).
-    top_db : float > 0
-        Levels more than this below the loudest of the patch are raised to it, in dB.
+    top_db : float > 0, or None
+        Levels more than this below the loudest of the patch are raised to it, in dB; None raises
+        none.
+    dct_type : {1, 2, 3}
+        Type of the cosine transform; type 1 needs two bands.
+    norm : {"ortho", None}
+        Cosine transform orthonormal, or as its sum is written down.
+    lifter : float >= 0
+        Period of the sinusoidal weights on the coefficients; 0 for none.
     patch_samples : int in (n_fft / 2, 2**20]
         Length of a patch in samples; at most a minute.
 
@@ -66,8 +77,13 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     n_mfcc: int = 44
     fmin: float = 0.0
     fmax: float | None = None
+    htk: bool = False
+    mel_norm: Literal["slaney"] | None = "slaney"
     pad_mode: Literal["reflect", "constant"] = "reflect"
-    top_db: float = 80.0
+    top_db: float | None = 80.0
+    dct_type: Literal[1, 2, 3] = 2
+    norm: Literal["ortho"] | None = "ortho"
+    lifter: float = 0.0
     patch_samples: int = 22050
 
     def __post_init__(self) -> None:
@@ -90,7 +106,16 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ("fmin", 0 <= self.fmin < self.top_hz, f"be in [0, fmax={self.top_hz:g})"),
             ("fmax", self.top_hz <= nyquist, f"be at most sample_rate / 2 = {nyquist:g}"),
             ("pad_mode", self.pad_mode in ("reflect", "constant"), "be 'reflect' or 'constant'"),
-            ("top_db", 0 < self.top_db < float("inf"), "be positive and finite"),
+            ("mel_norm", self.mel_norm in ("slaney", None), "be 'slaney' or None"),
+            (
+                "top_db",
+                self.top_db is None or 0 < self.top_db < float("inf"),
+                "be positive and finite, or None",
+            ),
+            ("dct_type", self.dct_type in (1, 2, 3), "be 1, 2 or 3"),
+            ("dct_type", self.dct_type != 1 or self.n_mels > 1, "be 2 or 3 where n_mels=1"),
+            ("norm", self.norm in ("ortho", None), "be 'ortho' or None"),
+            ("lifter", 0 <= self.lifter < float("inf"), "be 0 or more and finite"),
             (
                 "patch_samples",
                 self.patch_samples > self.n_fft // 2,

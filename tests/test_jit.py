@@ -81,4 +81,4 @@ def test_with_a_home_the_cache_is_there(package, tmp_path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     assert use(package, home) == ["3 [1.0, 1.0, 1.0]", "(44, 44)"]
-    assert {path.name.partition(".")[0] for path in home.rglob("*.nbi")} == {"mfcc", "ring"}
+    assert {path.name.partition(".")[0] for path in home.rglob("*.nbi")} == {"_kernels", "ring"}
