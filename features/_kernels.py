@@ -238,9 +238,8 @@ def cepstrum(levels: Float, tables: Tables, scratch: Scratch, out: Float) -> Non
         peak = floor
         for m in range(n_mels):
             for t in range(frames):
-                # A NaN is not greater: it spoils its own frame and no other.
-                if levels[m, t] > peak:
-                    peak = levels[m, t]
+                # In this order a NaN is passed over: it spoils its own frame and no other.
+                peak = max(peak, levels[m, t])
         floor = max(floor, peak - tables.top_db)
     # What is transformed is the difference to the frame's mean, which is small and adds little
     # rounding error; float64 takes over before the sums of float32 get long.

@@ -36,7 +36,7 @@ def check_signal(name: str, y: NDArray[np.float32]) -> None:
 
 
 def least_samples(settings: FeatureSettings) -> int:
-    """Samples that a signal must have at least: enough for the padding to be made from."""
+    """Return how many samples a signal must have at least, for the padding to be made from."""
     return settings.n_fft // 2 + 1 if settings.pad_mode == "reflect" else 1
 
 

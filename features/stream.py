@@ -268,7 +268,7 @@ class PatchStream:
         self._end = max(self._first, (settings.patch_samples - half) // settings.hop_length + 1)
         frames = np.arange(settings.patch_frames)
         kept = (frames >= self._first) & (frames < self._end)
-        # Newest first within the kept ones: however many are to be done, they are the first so many.
+        # The kept ones newest first: however many of them are to be done, the first so many are.
         self._frames = np.concatenate([frames[~kept], frames[kept][::-1]])
         self._edge_frames = frames.size - int(kept.sum())
         self._levels = np.empty((settings.n_mels, frames.size), np.float32)

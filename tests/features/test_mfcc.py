@@ -167,9 +167,11 @@ class TestLevels:
         _to_db(got)
         np.testing.assert_array_equal(got, np.array([np.nan, np.inf, 0.0], np.float32))
 
-    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-    def test_spoils_no_other_frame(self, bad):
-        features = FeatureSettings(top_db=None)
+    @pytest.mark.parametrize(
+        ("bad", "top_db"), [(np.nan, None), (np.nan, 80.0), (np.inf, None), (-np.inf, None)]
+    )
+    def test_spoils_no_other_frame(self, bad, top_db):
+        features = FeatureSettings(top_db=top_db)
         y = noise(22050)
         expected = mfcc(y, features)
         y[10_000] = bad
