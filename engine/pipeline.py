@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..features.stream import PatchStream
 from ..models.cast import Cast
 from ..models.runner import CastRunner
+from ..vad.detector import load_detector
 from ..vad.gate import SpeechGate
-from ..vad.webrtc import WebRtcVad
 from .config import Settings
 from .result import Candidate, Result
 from .smoothing import PosteriorSmoother
@@ -93,10 +93,16 @@ class Pipeline:
         self._resampler = _Resampler(sample_rate, self._rate, "HQ")
         self._runner = CastRunner(cast)
         self._patches = PatchStream(features, hop_frames)
-        vad = WebRtcVad(settings.gate.aggressiveness)
+        gate = settings.gate
+        vad = load_detector(gate.detector, aggressiveness=gate.aggressiveness)
         self._gate = SpeechGate(
-            vad, onset_ms=settings.gate.onset_ms, hangover_ms=settings.gate.hangover_ms
+            vad,
+            onset_ms=gate.onset_ms,
+            hangover_ms=gate.hangover_ms,
+            minimum_speech_ms=gate.minimum_speech_ms,
+            threshold=gate.threshold,
         )
+        self._minimum_share = gate.minimum_share
         # Low quality filters 96 dB all the same, and lags by half: the detector looks at 4 kHz.
         self._vad_resampler = _Resampler(self._rate, vad.sample_rate, "LQ")
         self._smoother = PosteriorSmoother(len(card.characters), card.n_classes, settings.smoothing)
@@ -237,14 +243,13 @@ class Pipeline:
         self._gate.process(self._vad_resampler.push(self._hop))
         self._patches.push(self._hop)
         speech = self._gate.open
-        if speech:
-            self._smoother.update(
-                self._runner.posterior(self._patches.patch()),
-                elapsed_ms=hop_ms,
-                weight=self._gate.speech_share(self._patch_s),
-            )
-        else:
+        if not speech:
             self._smoother.silence(hop_ms)
+        elif (share := self._gate.speech_share(self._patch_s)) >= self._minimum_share:
+            posterior = self._runner.posterior(self._patches.patch())
+            self._smoother.update(posterior, elapsed_ms=hop_ms, weight=share)
+        else:
+            self._smoother.pass_time(hop_ms)
         return self._result(speech)
 
     def _result(self, speech: bool) -> Result:

@@ -26,6 +26,7 @@ from ..engine.config import (
     SettingsFile,
     config_path,
     default_toml,
+    describe,
     load_settings,
     setting_fields,
 )
@@ -141,11 +142,10 @@ def _with_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
             typer.Option(metavar="FILE", help="Read this config file instead of the user's own."),
         ]
         for name, (_, default, meta) in fields.items():
-            allowed = "" if meta.ge is None else f" Allowed: {meta.ge} to {meta.le}."
             annotations[name] = Annotated[
                 type(default) | None,
                 typer.Option(
-                    help=f"{meta.description}{allowed}",
+                    help=describe(meta),
                     show_default=str(default),
                     rich_help_panel="Settings: they win over the config file",
                 ),

