@@ -348,6 +348,7 @@ def open_source(
     channels: int | None = None,
     sample_format: str | None = None,
     realtime: bool = False,
+    latency_ms: float = 0.0,
     max_lag_ms: float = 1000.0,
     wait: bool = False,
 ) -> Source:
@@ -367,7 +368,7 @@ def open_source(
         Of raw PCM; ``s16`` without it.
     realtime : bool
         Deliver a file at the speed of the sound.
-    max_lag_ms, wait
+    latency_ms, max_lag_ms, wait
         Of a device, as `DeviceSource` takes them.
 
     Returns
@@ -403,7 +404,12 @@ def open_source(
             raise ConfigError("--rate and --channels do not go with a file, which says its own")
         return FileSource(spec, realtime=realtime)
     return DeviceSource(
-        spec, sample_rate=sample_rate, channels=channels, max_lag_ms=max_lag_ms, wait=wait
+        spec,
+        sample_rate=sample_rate,
+        channels=channels,
+        latency_ms=latency_ms,
+        max_lag_ms=max_lag_ms,
+        wait=wait,
     )
 
 

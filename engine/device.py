@@ -91,6 +91,7 @@ class PortAudioStream:
         *,
         sample_rate: int,
         block_frames: int,
+        latency_ms: float,
         native: bool,
     ) -> None:
         sd = portaudio()
@@ -101,7 +102,11 @@ class PortAudioStream:
         tag = uuid.uuid4().hex
         try:
             with opening(device, stream_properties(tag)):
-                refusal = self._open(sd, device, sample_rate, block_frames, native)
+                # The host's own idea of a safe buffer is "high": 35 ms for PulseAudio, and with
+                # fewer wake-ups than "low". Who has the time gets still fewer.
+                proposed_s = sd.query_devices(device.index)["default_high_input_latency"]
+                latency_s = max(proposed_s, latency_ms / 1e3)
+                refusal = self._open(sd, device, sample_rate, block_frames, latency_s, native)
         except (sd.PortAudioError, ValueError) as error:
             self.close()
             raise SourceError(
@@ -158,12 +163,16 @@ class PortAudioStream:
             atexit.unregister(portaudio()._exit_handler)
 
     def _open(
-        self, sd: Any, device: DeviceInfo, sample_rate: int, block_frames: int, native: bool
+        self,
+        sd: Any,
+        device: DeviceInfo,
+        sample_rate: int,
+        block_frames: int,
+        latency_s: float,
+        native: bool,
     ) -> str | None:
         """Open and start the stream; returns why the compiled callback was refused."""
         ring = self._ring
-        # "high" is the host's own idea of a safe buffer: 35 ms for PulseAudio, and with fewer
-        # wake-ups than "low".
         stream = functools.partial(
             sd._StreamBase,
             kind="input",
@@ -171,7 +180,7 @@ class PortAudioStream:
             samplerate=sample_rate,
             channels=ring.channels,
             dtype=ring.dtype.name,
-            latency="high",
+            latency=latency_s,
             blocksize=block_frames,
         )
         refusal = "native=False"
@@ -222,6 +231,9 @@ class DeviceSource:
         What to ask the device for, and to keep in the ring. `read` gives float32.
     block_frames : int >= 0
         Sample frames that the audio thread is handed at a time; 0 leaves it to the device.
+    latency_ms : float >= 0
+        How late sound may come, at least; the device may ask for more. A reader that takes long
+        hops lets the audio thread wake up less often so.
     max_lag_ms : float > 0
         A reader that is further behind than this, and than twice what it waits for, loses all but
         the newest of it.
@@ -257,6 +269,7 @@ class DeviceSource:
         channels: int | None = None,
         sample_format: Literal["float32", "int16"] = "float32",
         block_frames: int = 0,
+        latency_ms: float = 0.0,
         max_lag_ms: float = 1000.0,
         wait: bool = False,
         native: bool = True,
@@ -271,6 +284,7 @@ class DeviceSource:
         self._asked = sample_rate, channels
         self._dtype = np.dtype(sample_format)
         self._block_frames = block_frames
+        self._latency_ms = latency_ms
         self._wait = wait
         self._ring = SpscRing(1, 1)
         self._stream: _Stream | None = None
@@ -338,9 +352,9 @@ class DeviceSource:
             if left <= 0 or self._lost != before:  # a loss is told at once
                 return self._taken(self._ring.available(), min_frames)
             # Looking when it should be there is what lets the audio thread go without a lock to
-            # wake us by.
-            due = (min_frames - available) / self.sample_rate
-            pause_s = min(max(due, _POLL_S), left)
+            # wake us by. Long hops have time.
+            due_s = (min_frames - available) / self.sample_rate
+            pause_s = min(max(due_s, _POLL_S, 0.1 * min_frames / self.sample_rate), left)
             time.sleep(pause_s)
             if time.monotonic() > now + pause_s + _AWAY_S:
                 # This process was stopped, and its audio thread with it.
@@ -448,6 +462,7 @@ class DeviceSource:
                 ring,
                 sample_rate=sample_rate,
                 block_frames=self._block_frames,
+                latency_ms=self._latency_ms,
                 native=self.native,
             )
         else:

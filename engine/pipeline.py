@@ -10,6 +10,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ..features.stream import PatchStream
+from ..jit import compiled
 from ..models.cast import Cast
 from ..models.runner import CastRunner
 from ..vad.detector import load_detector
@@ -22,6 +23,28 @@ TOP = 8
 SILENCE_DB = -120.0
 # 18 dB over full scale. What is louder is no sound, and would overflow further on.
 LOUDEST = np.float32(8.0)
+
+
+_kernel = compiled()
+
+
+@_kernel
+def _mix(block: NDArray[np.float32], mono: NDArray[np.float32]) -> int:
+    """Fill `mono` with the means of clipped channels; returns how many samples were not finite."""
+    channels = block.shape[1]
+    share = np.float32(1.0 / channels)
+    bad = 0
+    for i in range(block.shape[0]):
+        # One channel after the other: the mean must not depend on the block's length.
+        total = np.float32(0)
+        for channel in range(channels):
+            sample = block[i, channel]
+            if np.isfinite(sample):
+                total += min(max(sample, -LOUDEST), LOUDEST)
+            else:
+                bad += 1
+        mono[i] = total * share
+    return bad
 
 
 class Pipeline:
@@ -214,15 +237,10 @@ class Pipeline:
                 f"block has shape {block.shape}, need (n, {self.channels})"
                 + (" or (n,)" if self.channels == 1 else "")
             )
-        good = np.isfinite(block)
-        if not good.all():
-            self.bad_samples += int(good.size - np.count_nonzero(good))
-            block = np.where(good, block, np.float32(0))
-        # One column after the other: the mean of a row must not depend on the block's length.
-        mono = block[:, 0].clip(-LOUDEST, LOUDEST, dtype=np.float32)
-        for channel in range(1, self.channels):
-            mono += block[:, channel].clip(-LOUDEST, LOUDEST)
-        mono *= np.float32(1.0 / self.channels)
+        # Writeable too: read-only arrays are a type of their own to Numba and would compile again.
+        block = np.require(block, np.float32, ["C", "A", "W"])
+        mono = np.empty(len(block), np.float32)
+        self.bad_samples += _mix(block, mono)
         return mono
 
     def _push(self, samples: NDArray[np.float32]) -> Iterator[Result]:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypedDict
 
 import msgspec
 import numpy as np
@@ -42,6 +42,8 @@ LOST_S = 1.0
 PUNCTUAL_S = 0.05
 # How long a thread may keep the GIL from others while a live source is listened to.
 SWITCH_S = 0.0005
+# A device may be as slow as the hop is long, which saves wake-ups, but no slower than this.
+LONGEST_LATENCY_MS = 100.0
 # So much of the newest sound is kept, for new settings to be put in the picture.
 HISTORY_S = 2.0
 
@@ -118,7 +120,7 @@ class Recognizer:
         self.cast = cast if isinstance(cast, Cast) else load_cast(cast)
         source = self.settings.input if source is None else source
         if isinstance(source, (str, os.PathLike)):
-            source = open_source(os.fspath(source), max_lag_ms=self.settings.max_lag_ms, wait=wait)
+            source = open_source(os.fspath(source), **source_times(self.settings), wait=wait)
         self.source = source
         self._results: queue.Queue[Result] = queue.Queue(QUEUE_RESULTS)
         self._latest: Result | None = None
@@ -239,7 +241,7 @@ class Recognizer:
             block = self._end_gap(self._gap, block, now)
         self._heard_at, self._tell_at = now, now + QUIET_S
         self._history.add(block, rate)
-        self._publish(self._pipeline.process(block), self.source.state)
+        self._publish(self._pipeline.process(block), source.state, counts)
 
     def _end_gap(self, gap: _Gap, block: NDArray[np.float32], now: float) -> NDArray[np.float32]:
         """Put the clock of the results right; returns what of the block is not from the gap."""
@@ -278,13 +280,18 @@ class Recognizer:
         self._missing_s += seconds
         self._history.clear()
 
-    def _publish(self, results: list[Result], state: State = "listening") -> None:
+    def _publish(
+        self,
+        results: list[Result],
+        state: State = "listening",
+        counts: Counters | None = None,
+    ) -> None:
+        counts = counts or self.source.counters()
         for bare in results:
             self._told = state
-            source_counts = self.source.counters()
             counters = msgspec.structs.replace(
-                source_counts,
-                skipped_samples=source_counts.skipped_samples + self._late_frames,
+                counts,
+                skipped_samples=counts.skipped_samples + self._late_frames,
                 missed_results=self._missed,
                 bad_samples=self._bad_samples + self._pipeline.bad_samples,
                 missing_ms=round(self._missing_s * 1e3),
@@ -393,9 +400,23 @@ class _QuickSwitching:
 _quick_switching = _QuickSwitching()
 
 
+class SourceTimes(TypedDict):
+    """What of the settings a device is opened with; see `DeviceSource`."""
+
+    latency_ms: float
+    max_lag_ms: float
+
+
+def source_times(settings: Settings) -> SourceTimes:
+    """Pick from the settings what a device is opened with."""
+    # Not more, since it stays when the hop is changed later.
+    latency_ms = min(settings.hop_ms, LONGEST_LATENCY_MS)
+    return {"latency_ms": latency_ms, "max_lag_ms": settings.max_lag_ms}
+
+
 def _device(settings: Settings) -> DeviceSource:
     """Make a source of what is to be listened to from now on; entering it does not fail."""
-    source = open_source(settings.input, max_lag_ms=settings.max_lag_ms, wait=True)
+    source = open_source(settings.input, **source_times(settings), wait=True)
     if not isinstance(source, DeviceSource):
         raise ConfigError(f"input = {settings.input!r}: no device, which takes a new start")
     return source

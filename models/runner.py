@@ -8,8 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CastError
+from ..jit import compiled
 from ..quiet import quiet_stderr
 from .cast import Cast
+
+_kernel = compiled()
+
+
+@_kernel
+def _quantize(
+    patch: NDArray[np.float32],
+    gain: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    tensor: NDArray[np.int8],
+) -> None:
+    """Fill a tensor of shape (1, n_mfcc, frames, 1) with the patch, standardised and rounded."""
+    for c in range(patch.shape[0]):
+        for t in range(patch.shape[1]):
+            scaled = np.rint(patch[c, t] * gain[c] + offset[c])
+            tensor[0, c, t, 0] = np.int8(min(max(scaled, np.float32(-128)), np.float32(127)))
 
 
 def load_interpreter(network: bytes, *, threads: int = 1) -> Any:
@@ -88,11 +105,11 @@ class CastRunner:
         self._out_zero = np.float32(out_zero)
         # (mfcc - mean) / std / in_scale + in_zero, as one multiplication and one addition.
         gain = 1.0 / (np.asarray(card.std) * in_scale)
-        self._gain = gain.astype(np.float32)[:, None]
-        self._offset = (in_zero - np.asarray(card.mean) * gain).astype(np.float32)[:, None]
+        self._gain = gain.astype(np.float32)
+        self._offset = (in_zero - np.asarray(card.mean) * gain).astype(np.float32)
         self._temperature = card.calibration.temperature
-        self._scaled = np.empty(shape[1:3], np.float32)
-        self._tensor = np.empty(shape, self._dtype)
+        self._tensor = np.zeros(shape, self._dtype)
+        self.posterior(np.zeros(shape[1:3], np.float32))  # compiles, and is slow the first time
 
     def logits(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network.
@@ -106,13 +123,11 @@ class CastRunner:
         -------
         ndarray of float32, shape (n_classes,)
         """
-        scaled = self._scaled
-        np.multiply(patch, self._gain, out=scaled)
-        scaled += self._offset
         if self._dtype == np.int8:
-            np.rint(scaled, out=scaled)
-            np.clip(scaled, -128, 127, out=scaled)
-        self._tensor[0, :, :, 0] = scaled
+            _quantize(patch, self._gain, self._offset, self._tensor)
+        else:
+            np.multiply(patch, self._gain[:, None], out=self._tensor[0, :, :, 0])
+            self._tensor[0, :, :, 0] += self._offset[:, None]
         self._interpreter.set_tensor(self._input, self._tensor)
         self._interpreter.invoke()
         raw = self._interpreter.get_tensor(self._output)[0].astype(np.float32)

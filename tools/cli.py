@@ -255,7 +255,7 @@ def run(
     settings = file.load()
 
     from ..engine.capture import open_source
-    from ..engine.recognizer import Recognizer
+    from ..engine.recognizer import Recognizer, source_times
     from .view import summarize
 
     source = None  # as the settings have it, also when they change
@@ -268,7 +268,7 @@ def run(
             channels=channels,
             sample_format=sample_format,
             realtime=realtime,
-            max_lag_ms=settings.max_lag_ms,
+            **source_times(settings),
             wait=wait or background,
         )
     tracker = TurnTracker()

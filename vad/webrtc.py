@@ -49,7 +49,7 @@ class WebRtcVad:
         self.aggressiveness = aggressiveness
         self._frame = np.zeros(self.frame_samples, np.float32)
         self._pcm = np.zeros(self.frame_samples, np.int16)
-        self._bytes = memoryview(self._pcm).cast("B")  # the library counts bytes
+        self._bytes = self._pcm.data.cast("B")  # the library counts bytes
         self.reset()
         self.process(self._frame)  # compiles, on silence
         self.reset()

@@ -3,20 +3,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kikiwake.vad.gate import LONGEST_WINDOW_S, SpeechGate
+from kikiwake.vad.gate import LONGEST_WINDOW_S, SpeechGate, speech_segments
 from kikiwake.vad.webrtc import WebRtcVad
 
 FRAME_MS = 20
 
 
 class LoudnessVad:
-    """A detector of 20 ms frames at 1 kHz that takes every frame with a 1 in it for speech."""
+    """A detector of 20 ms frames at 1 kHz to which the loudest sample is the probability."""
 
     sample_rate = 1000
     frame_samples = FRAME_MS
+    latency = 0
 
-    def is_speech(self, frame):
-        return bool(frame.max() > 0.5)
+    def process(self, frame):
+        return float(frame.max())
 
     def reset(self):
         pass
@@ -25,16 +26,17 @@ class LoudnessVad:
 class Watched:
     """A gate and what it says after each frame, also within a block: asked at the next frame."""
 
-    def __init__(self, vad, *arguments):
+    def __init__(self, vad, onset_ms=60, hangover_ms=200):
         self.sample_rate = vad.sample_rate
         self.frame_samples = vad.frame_samples
+        self.latency = vad.latency
         self._vad = vad
         self._said = []
-        self.gate = SpeechGate(self, *arguments)
+        self.gate = SpeechGate(self, onset_ms=onset_ms, hangover_ms=hangover_ms)
 
-    def is_speech(self, frame):
+    def process(self, frame):
         self._said.append(self._now())
-        return self._vad.is_speech(frame)
+        return self._vad.process(frame)
 
     def reset(self):
         self._vad.reset()
@@ -112,6 +114,103 @@ class TestTiming:
         assert changes(y, onset_ms=60, hangover_ms=200) == [60, 320]
 
 
+class TestMinimum:
+    def test_short_runs_add_up(self):
+        y = sound(100, 60, 40, 60, 500)
+        assert changes(y, onset_ms=40, hangover_ms=100) == [140, 380]
+        assert changes(y, onset_ms=40, hangover_ms=100, minimum_speech_ms=100) == [240, 380]
+
+    def test_only_within_a_stretch(self):
+        y = sound(100, 60, 140, 60, 500)
+        assert changes(y, onset_ms=40, hangover_ms=100, minimum_speech_ms=100) == []
+
+    def test_less_than_the_onset_is_no_condition(self):
+        y = sound(100, 400, 500)
+        gate = {"onset_ms": 60, "hangover_ms": 200}
+        assert changes(y, **gate, minimum_speech_ms=40) == changes(y, **gate)
+
+
+class TestThreshold:
+    @pytest.mark.parametrize(
+        ("threshold", "opens"), [(0.3, [60, 140]), (0.5, [60, 140]), (0.6, [])]
+    )
+    def test_probabilities(self, threshold, opens):
+        y = np.repeat(np.array([0, 0, 0.5, 0.5, 0.5, 0, 0], np.float32), FRAME_MS)
+        assert changes(y, onset_ms=20, hangover_ms=20, threshold=threshold) == opens
+
+
+def segments(y, **gate):
+    """Stretches of speech; what the gate says while the sound comes in is the same."""
+    gate = SpeechGate(LoudnessVad(), **gate)
+    found = speech_segments(y, gate)
+    gate.reset()
+    live, was_open = [], False
+    for sample in np.split(y, y.size):
+        gate.process(sample)
+        if gate.open and not was_open:
+            live.append([gate.opened_at, y.size])
+        if was_open and not gate.open:
+            assert gate.opened_at is None
+            live[-1][1] = gate.closed_at
+        was_open = gate.open
+    assert [tuple(stretch) for stretch in live] == found
+    return found
+
+
+class TestSegments:
+    def test_begin_with_the_speech_and_end_with_the_hangover(self):
+        y = sound(100, 400, 500, 100, 40)
+        assert segments(y, onset_ms=60, hangover_ms=200) == [(100, 700), (1000, 1140)]
+
+    def test_pre_roll_reaches_back_as_far_as_the_stretch_before(self):
+        y = sound(100, 400, 300, 100, 400)
+        gate = {"onset_ms": 60, "hangover_ms": 200}
+        assert segments(y, **gate, pre_roll_ms=50) == [(50, 700), (750, 1100)]
+        assert segments(y, **gate, pre_roll_ms=500) == [(0, 700), (700, 1100)]
+
+    def test_what_is_too_short_is_none(self):
+        y = sound(100, 40, 400, 100, 400)
+        assert segments(y, onset_ms=60, hangover_ms=200) == [(540, 840)]
+        assert segments(y, onset_ms=20, hangover_ms=100, minimum_speech_ms=80) == [(540, 740)]
+
+    def test_nothing_and_silence(self):
+        assert segments(sound(500), onset_ms=20, hangover_ms=20) == []
+        gate = SpeechGate(LoudnessVad(), onset_ms=20, hangover_ms=20)
+        assert speech_segments(np.zeros(0, np.float32), gate) == []
+
+    def test_latency_is_made_up_for(self):
+        class Late(LoudnessVad):
+            latency = 15
+
+        y = sound(100, 400, 500)
+        gate = SpeechGate(Late(), onset_ms=60, hangover_ms=200)
+        assert speech_segments(y, gate) == [(85, 685)]
+
+    @given(
+        frames=st.lists(st.integers(0, 15), max_size=12),
+        onset_ms=st.integers(0, 100),
+        hangover_ms=st.integers(0, 300),
+        minimum_speech_ms=st.integers(0, 200),
+        pre_roll_ms=st.integers(0, 300),
+    )
+    def test_in_order_and_around_the_speech(
+        self, frames, onset_ms, hangover_ms, minimum_speech_ms, pre_roll_ms
+    ):
+        y = sound(FRAME_MS, *(count * FRAME_MS for count in frames))
+        found = segments(
+            y,
+            onset_ms=onset_ms,
+            hangover_ms=hangover_ms,
+            minimum_speech_ms=minimum_speech_ms,
+            pre_roll_ms=pre_roll_ms,
+        )
+        edges = [edge for stretch in found for edge in stretch]
+        assert edges == sorted(edges)
+        assert all(0 <= edge <= y.size for edge in edges)
+        for begin, end in found:
+            assert y[begin:end].sum() >= max(minimum_speech_ms, onset_ms, FRAME_MS)
+
+
 class TestShare:
     def test_of_the_window(self):
         gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
@@ -173,8 +272,8 @@ class TestMemory:
 
     def test_reset_equals_new(self):
         y = vowels(1.0)
-        new = Watched(WebRtcVad(), 60, 200)
-        used = Watched(WebRtcVad(), 60, 200)
+        new = Watched(WebRtcVad())
+        used = Watched(WebRtcVad())
         used.gate.process(vowels(1.51, seed=1)[:-77])
         used.gate.reset()
         assert used.said == [(False, 0)]
@@ -187,7 +286,7 @@ class TestMemory:
 class TestWebRtc:
     @pytest.mark.parametrize("aggressiveness", [0, 1, 2, 3])
     def test_voice_opens_and_silence_closes(self, aggressiveness):
-        watched = Watched(WebRtcVad(aggressiveness), 60, 200)
+        watched = Watched(WebRtcVad(aggressiveness))
         gate = watched.gate
         silence = np.zeros(16000, np.float32)
         gate.process(silence)
@@ -204,14 +303,14 @@ class TestWebRtc:
         frame = np.sign(vowels(0.02)) * np.float32(1.5)
         loud, clipped = WebRtcVad(3), WebRtcVad(3)
         for _ in range(20):
-            assert loud.is_speech(frame) == clipped.is_speech(np.clip(frame, -1, 1))
+            assert loud.process(frame) == clipped.process(np.clip(frame, -1, 1))
         assert np.array_equal(np.unique(loud._pcm), [-32768, 32767])
 
     def test_input_unchanged(self):
         y = vowels(0.5)
         before = y.copy()
         y.flags.writeable = False
-        SpeechGate(WebRtcVad(), 60, 200).process(y)
+        SpeechGate(WebRtcVad(), onset_ms=60, hangover_ms=200).process(y)
         assert np.array_equal(y, before)
 
 
@@ -226,6 +325,10 @@ class TestRefused:
         [
             ({"onset_ms": -1}, "onset_ms=-1 must be 0 or more"),
             ({"hangover_ms": float("nan")}, "hangover_ms=nan must be 0 or more"),
+            ({"minimum_speech_ms": -1}, "minimum_speech_ms=-1 must be 0 or more"),
+            ({"pre_roll_ms": float("inf")}, "pre_roll_ms=inf must be 0 or more"),
+            ({"threshold": 0}, r"threshold=0 must be in \(0, 1\]"),
+            ({"threshold": 1.1}, r"threshold=1.1 must be in \(0, 1\]"),
         ],
     )
     def test_gate(self, changes, message):
@@ -233,13 +336,13 @@ class TestRefused:
             SpeechGate(LoudnessVad(), **{"onset_ms": 60, "hangover_ms": 200, **changes})
 
     def test_sound(self):
-        gate = SpeechGate(LoudnessVad(), 60, 200)
+        gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
         with pytest.raises(ValueError, match=r"block has shape \(3, 2\), must be one-dim"):
             gate.process(np.zeros((3, 2), np.float32))
         with pytest.raises(ValueError, match="block has dtype float64, must be float32"):
             gate.process(np.zeros(3))
         with pytest.raises(ValueError, match=r"frame has shape \(319,\), must be \(320,\)"):
-            WebRtcVad().is_speech(np.zeros(319, np.float32))
+            WebRtcVad().process(np.zeros(319, np.float32))
         for window_s in (0, -1, 60.01, float("nan")):
             with pytest.raises(ValueError, match=rf"window_s={window_s} must be in \(0, 60\]"):
                 gate.speech_share(window_s)
