@@ -143,7 +143,7 @@ class Noting(Recognizer):
 def main(kind: str, folder: Path, hop_ms: float, spinners: int) -> None:
     if kind == "noted":
         noted = noted_callback()
-        device.compiled_callback = lambda: noted
+        device.audio_callback = lambda: noted
     source = Ordinary() if kind == "ordinary" else Ours()
     spinning, stop = threading.Event(), threading.Event()
     spinning.set()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, SourceError, one_line
-from .callback import INPUT_OVERFLOW, compiled_callback, measures, prepare, take
+from .callback import INPUT_OVERFLOW, audio_callback, measures, prepare, take
 from .devices import DeviceInfo, find_device, list_devices, opening, portaudio, refresh
 from .pulse import MonitorFollower, stream_properties
 from .result import Counters, State
@@ -186,9 +186,9 @@ class PortAudioStream:
         refusal = "native=False"
         if native:
             try:
-                # sounddevice keeps the bare pointers only: `compiled_callback` keeps the code,
+                # sounddevice keeps the bare pointers only: `audio_callback` keeps the code,
                 # this object the ring, until the stream is closed.
-                callback = sd._ffi.cast("PaStreamCallback *", compiled_callback().address)
+                callback = sd._ffi.cast("PaStreamCallback *", audio_callback().address)
                 userdata = sd._ffi.cast("void *", ring.address)
                 self._stream = stream(callback=callback, wrap_callback=None, userdata=userdata)
                 self._stream.start()

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import rocket_fft
 from numpy.typing import NDArray
 from rocket_fft import r2c
 
@@ -24,7 +25,7 @@ from .settings import FeatureSettings
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
 _Double = NDArray[np.float64]
-_kernel = compiled()
+_kernel = compiled(uses=[rocket_fft])
 
 # Frames per batch: a multiple of the vector widths that the FFT is built for (4 and 8 float32).
 LANES = 8
@@ -254,6 +255,8 @@ def cepstrum(levels: Float, tables: Tables, scratch: Scratch, out: Float) -> Non
                 mean[t] += floor if value < floor else value
         for t in range(count):
             mean[t] /= np.float32(n_mels)
+        # Whole vectors, and no more of them than there are frames for.
+        width = (count + LANES - 1) // LANES * LANES
         sums[:] = 0
         for first in range(0, n_mels, _DCT_BANDS):
             partial[:] = 0
@@ -263,10 +266,10 @@ def cepstrum(levels: Float, tables: Tables, scratch: Scratch, out: Float) -> Non
                     level[t] = (floor if value < floor else value) - mean[t]
                 for c in range(partial.shape[0]):
                     factor = tables.dct[m, c]
-                    for t in range(_DCT_FRAMES):
+                    for t in range(width):
                         partial[c, t] += factor * level[t]
             for c in range(partial.shape[0]):
-                for t in range(_DCT_FRAMES):
+                for t in range(width):
                     sums[c, t] += partial[c, t]
         for c in range(sums.shape[0]):
             for t in range(count):

@@ -40,8 +40,8 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     mel_norm : {"slaney", None}
         Mel bands of area 1, or of height 1.
     pad_mode : {"reflect", "constant"}
-        What stands before the first and after the last sample of a patch: its mirror image
-        (librosa until 0.8, the 2018 data) or zeros (librosa since 0.9).
+        What stands before the first and after the last sample of a signal, or of a patch: its
+        mirror image (librosa until 0.8, the 2018 data) or zeros (librosa since 0.9).
     top_db : float > 0, or None
         Levels more than this below the loudest of the patch are raised to it, in dB; None raises
         none.

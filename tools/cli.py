@@ -13,6 +13,7 @@ import inspect
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -337,6 +338,26 @@ def devices() -> None:
     for row, device in zip(rows, found, strict=True):
         table.add_row(*row, style="bold" if device.is_default else None)
     _console().print(table)
+
+
+@app.command()
+def warmup() -> None:
+    """Compile ahead what the first start would, once; later starts find it."""
+    from ..jit import kept_code
+    from .warmup import warm_up
+
+    began = time.perf_counter()
+    warm_up()
+    compiled, folders = kept_code()
+    what = f"compiled {compiled} functions" if compiled else "all was compiled before"
+    _say(f"{what}; took {time.perf_counter() - began:.1f} s")
+    for folder in folders:
+        _say(f"kept in {folder}")
+    if not folders:
+        raise KikiwakeError(
+            "machine code can be kept nowhere, neither beside the program nor in the user's cache "
+            "folder: every start compiles anew; give NUMBA_CACHE_DIR a folder that can be written"
+        )
 
 
 @app.command()
