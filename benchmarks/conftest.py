@@ -1,6 +1,7 @@
 """Tables of figures, printed at the end of the run whatever pytest captures, and kept as JSON."""
 
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -8,6 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# The sound server of the tests, by its path: their `conftest` has the name of this one.
+_spec = importlib.util.spec_from_file_location(
+    "sound_server", Path(__file__).parents[1] / "tests" / "conftest.py"
+)
+_server = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_server)
+pulse, pulse_program = _server.pulse, _server.pulse_program
 
 FIGURES = Path(__file__).parent / "figures"
 

@@ -1,6 +1,5 @@
 """Listening for real, through a sound server: what is lost, how late names are, what it costs."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,14 +18,6 @@ from numpy.typing import NDArray
 from kikiwake.engine.config import Settings
 from kikiwake.models.starter import DEMO, DEMO_TRUTH
 from kikiwake.tools.score import read_rttm
-
-# The sound server of the tests, by its path: `conftest` is another file here.
-_spec = importlib.util.spec_from_file_location(
-    "sound_server", Path(__file__).parents[1] / "tests" / "conftest.py"
-)
-_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_server)
-pulse, pulse_program = _server.pulse, _server.pulse_program
 
 PEER = Path(__file__).with_name("live_peer.py")
 RATE = 44_100

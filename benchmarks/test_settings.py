@@ -1,5 +1,7 @@
 """What time constant, margin and share do: the table from which the defaults were chosen."""
 
+import itertools
+
 import msgspec
 import numpy as np
 import pytest
@@ -19,6 +21,9 @@ GRID = [
     (1.0, 75, 0.5, 0.7), (1.0, 75, 0.4, 0.6), (1.0, 100, 0.5, 0.75), (1.0, 150, 0.5, 0.75),
     (1.0, 250, 0.5, 0.75), (CALIBRATED, 60, 0.5, 0.75), (CALIBRATED, 150, 0.5, 0.75),
 ]  # fmt: skip
+
+
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.001)
 
 
 class Recorder(PosteriorSmoother):
@@ -69,6 +74,55 @@ def test_smoothing(report, monkeypatch):
             f"wrong {100 * np.mean([s.share(s.wrong_s) for s in found]):.1f} %  "
             f"changes {sum(s.unjustified_changes for s in found)}  "
             f"turns {sum(s.turns_shown for s in found)} of {sum(s.turns_true for s in found)}"
+        )
+    report("\n".join(lines))
+
+
+def test_partial_patches(report, monkeypatch):
+    """How good the network is at the beginning of a turn, and what it brings to wait."""
+    monkeypatch.setattr(pipeline, "PosteriorSmoother", Recorder)
+    heard = []  # of each hop within a turn: share of speech, right, wrongly taken for background
+    for seed in scenes.CHOICE_SEEDS:
+        y, rate, truth = scenes.compose(seed)
+        p = pipeline.Pipeline(CAST, Settings(), sample_rate=rate, channels=1)
+        results = p.process(y) + p.finish()
+        for (posterior, _, share), result in zip(p._smoother.given, results, strict=True):
+            speakers = {turn.name for turn in truth if turn.start <= result.time < turn.end}
+            if posterior is not None and len(speakers) == 1:
+                best = int(posterior.argmax())
+                background = best >= len(NAMES)
+                heard.append((share, not background and NAMES[best] in speakers, background))
+    lines = ["share of speech in the patch: patches, network right at once, taken for background"]
+    share, right, background = np.array(heard).T
+    for low, high in itertools.pairwise(SHARES):
+        of = (share >= low) & (share < high)
+        if of.any():
+            lines.append(
+                f"{100 * low:3.0f} to {100 * min(high, 1):3.0f} %: {of.sum():6d}  "
+                f"{100 * right[of].mean():5.1f} %  {100 * background[of].mean():5.1f} %"
+            )
+    lines.append("minimum share: as shown on the same scenes")
+    monkeypatch.undo()
+    for minimum_share in (0.0, 0.12, 0.2, 0.3, 0.4, 0.6, 0.8):
+        gate = msgspec.structs.replace(Settings().gate, minimum_share=minimum_share)
+        found, delays = [], []
+        for seed in list(scenes.CHOICE_SEEDS)[:8]:
+            y, rate, truth = scenes.compose(seed)
+            p = pipeline.Pipeline(CAST, Settings(gate=gate), sample_rate=rate, channels=1)
+            results = p.process(y) + p.finish()
+            found.append(score(results, truth))
+            for turn in truth:
+                named = (
+                    r.time for r in results if r.time >= turn.start and r.character == turn.name
+                )
+                delays.append(next(named, np.inf) - turn.start)
+        lines.append(
+            f"{minimum_share:4.2f}: right {100 * np.mean([s.share(s.right_s) for s in found]):.1f} %  "
+            f"wrong {100 * np.mean([s.share(s.wrong_s) for s in found]):.1f} %  "
+            f"changes while nobody spoke {sum(s.unjustified_changes for s in found)}  "
+            f"right name after {1e3 * np.median(delays):.0f} / {1e3 * np.percentile(delays, 95):.0f} "
+            f"ms (median / 95th)  turns {sum(s.turns_shown for s in found)} of "
+            f"{sum(s.turns_true for s in found)}"
         )
     report("\n".join(lines))
 

@@ -89,7 +89,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="The network is asked for a name once this share of what it looks at, the "
             "last half second, is speech. Larger: later names, fewer wrong ones.",
         ),
-    ] = 0.0
+    ] = 0.1
 
 
 class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
