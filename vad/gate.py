@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,11 @@ LONGEST_WINDOW_S = 60
 class SpeechGate:
     """Speech or not as a function of time, for a live stream in blocks of any length.
 
-    A *stretch* of speech begins with the first frame of speech after a pause longer than the
-    hangover. The gate opens when it has had `minimum_speech_ms` of speech in all and an unbroken
-    run of `onset_ms` just now; it closes, and the stretch ends, `hangover_ms` after the end of the
-    last frame of speech.
+    A *stretch* of speech begins with a frame of speech. The gate opens when the stretch has had
+    `minimum_speech_ms` of speech in all and an unbroken run of `onset_ms` just now; it closes, and
+    the stretch ends, `hangover_ms` after the end of the last frame of speech. As long as the gate
+    has not opened, a pause longer than the onset is enough to end it: single frames here and there
+    do not add up.
 
     Parameters
     ----------
@@ -159,7 +161,8 @@ class SpeechGate:
             self._run = 0
             self._quiet += 1
         self._frames_seen += 1
-        if self._quiet > self._hangover:
+        longest_pause = self._hangover if self._open else min(self._hangover, self._onset)
+        if self._quiet > longest_pause:
             if self._open:
                 self._end = (self._frames_seen - 1) * self._frame.size - self.vad.latency
             self._open = False
@@ -245,18 +248,55 @@ def speech_segments(y: NDArray[np.float32], gate: SpeechGate) -> list[tuple[int,
     ... )
     []
     """
+    return list(stream_segments([y], gate))
+
+
+def stream_segments(
+    blocks: Iterable[NDArray[np.float32]], gate: SpeechGate, *, longest_s: float = math.inf
+) -> Iterator[tuple[int, int]]:
+    """Find the stretches of speech in a signal that comes in blocks.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of float32, shape (n,)
+        Mono signal at the detector's rate, in blocks of any length.
+    gate : SpeechGate
+        How to decide. It is reset first.
+    longest_s : float > 0
+        A stretch that has lasted for so long, in seconds, is ended, and another begins.
+
+    Yields
+    ------
+    (int, int)
+        As from `speech_segments`; each as soon as it has ended.
+
+    Raises
+    ------
+    ValueError
+        A block is not one-dimensional or not float32; `longest_s` is not positive.
+    """
+    if not longest_s > 0:
+        raise ValueError(f"longest_s={longest_s!r} must be positive")
     gate.reset()
     size = gate.vad.frame_samples
-    segments = []
+    longest = longest_s * gate.vad.sample_rate
+    seen = 0
     begin: int | None = None
-    # At least one block, for the check of what is no signal.
-    for at in range(0, max(1, len(y)), size):
-        gate.process(y[at : at + size])
-        if gate.opened_at is not None:
-            begin = gate.opened_at
-        elif begin is not None:
-            segments.append((begin, gate.closed_at))
-            begin = None
-    if begin is not None:
-        segments.append((begin, len(y)))
-    return segments
+    for block in blocks:
+        # At least once, for the check of what is no signal.
+        for at in range(0, max(1, len(block)), size):
+            piece = block[at : at + size]
+            gate.process(piece)
+            seen += len(piece)
+            if gate.open:
+                if begin is None:
+                    begin = gate.opened_at
+                elif seen - begin >= longest:
+                    yield begin, seen
+                    begin = seen
+            elif begin is not None:
+                if begin < gate.closed_at:
+                    yield begin, gate.closed_at
+                begin = None
+    if begin is not None and begin < seen:
+        yield begin, seen

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kikiwake.vad.gate import LONGEST_WINDOW_S, SpeechGate, speech_segments
+from kikiwake.vad.gate import LONGEST_WINDOW_S, SpeechGate, speech_segments, stream_segments
 from kikiwake.vad.webrtc import WebRtcVad
 
 FRAME_MS = 20
@@ -172,6 +172,19 @@ class TestSegments:
         y = sound(100, 40, 400, 100, 400)
         assert segments(y, onset_ms=60, hangover_ms=200) == [(540, 840)]
         assert segments(y, onset_ms=20, hangover_ms=100, minimum_speech_ms=80) == [(540, 740)]
+
+    def test_single_frames_do_not_add_up(self):
+        # Each within the hangover of the one before, for ten seconds; then somebody speaks.
+        y = sound(0, *[20, 120] * 70, 200, 400)
+        assert segments(y, onset_ms=60, hangover_ms=200, minimum_speech_ms=100) == [(9800, 10200)]
+
+    def test_in_blocks_and_no_longer_than_asked_for(self):
+        y = sound(100, 1000, 500)
+        gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
+        blocks = np.split(y, [7, 7, 333, 1111])
+        assert list(stream_segments(blocks, gate)) == [(100, 1300)]
+        cut = list(stream_segments([y], gate, longest_s=0.4))
+        assert cut == [(100, 500), (500, 900), (900, 1300)]
 
     def test_nothing_and_silence(self):
         assert segments(sound(500), onset_ms=20, hangover_ms=20) == []
@@ -343,6 +356,8 @@ class TestRefused:
             gate.process(np.zeros(3))
         with pytest.raises(ValueError, match=r"frame has shape \(319,\), must be \(320,\)"):
             WebRtcVad().process(np.zeros(319, np.float32))
+        with pytest.raises(ValueError, match="longest_s=0 must be positive"):
+            list(stream_segments([], gate, longest_s=0))
         for window_s in (0, -1, 60.01, float("nan")):
             with pytest.raises(ValueError, match=rf"window_s={window_s} must be in \(0, 60\]"):
                 gate.speech_share(window_s)
