@@ -220,14 +220,10 @@ class Recognizer:
             if len(block):
                 self._hear(block)
             # A loss is told at once, also when there was still something in the ring.
-            if self.source.state == "waiting" and self._told != "waiting":
-                self._hear_nothing()
+            lost = self.source.state == "waiting" and self._told != "waiting"
             # Who was stopped in the meantime looks once more before saying that nothing comes.
-            elif (
-                not len(block)
-                and self.source.live
-                and time.monotonic() < asked_at + 2 * READ_TIMEOUT_S
-            ):
+            looked = time.monotonic() < asked_at + 2 * READ_TIMEOUT_S
+            if lost or (not len(block) and self.source.live and looked):
                 self._hear_nothing()
 
     def _hear(self, block: NDArray[np.float32]) -> None:

@@ -34,12 +34,13 @@ from ..engine.config import (
 from ..engine.result import Counters, Result, TurnTracker
 from ..errors import ConfigError, KikiwakeError, SourceError, one_line
 from ..quiet import python_stderr
-from . import service
+from . import service, workshop
+from .terminal import OutputError, console, say
 
 # Whatever takes long to import (rich, Numba, LiteRT, PortAudio) is imported where it is needed:
 # `kikiwake config` answers at once.
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
     from ..engine.recognizer import Recognizer
     from .score import Segment
@@ -53,10 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(service.app, name="service")
-
-
-class OutputError(KikiwakeError):
-    """Standard output cannot be written to."""
+workshop.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -98,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        _say(f"kikiwake {__version__}")
+        say(f"kikiwake {__version__}")
         raise typer.Exit
 
 
@@ -327,7 +325,7 @@ def devices() -> None:
     ]
     if not sys.stdout.isatty():
         for row in (headings, *rows):
-            _say("\t".join(row))
+            say("\t".join(row))
         return
     from rich import box
     from rich.table import Table
@@ -337,7 +335,7 @@ def devices() -> None:
         table.add_column(heading, justify="right" if heading in ("channels", "Hz") else "left")
     for row, device in zip(rows, found, strict=True):
         table.add_row(*row, style="bold" if device.is_default else None)
-    _console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -350,9 +348,9 @@ def warmup() -> None:
     warm_up()
     compiled, folders = kept_code()
     what = f"compiled {compiled} functions" if compiled else "all was compiled before"
-    _say(f"{what}; took {time.perf_counter() - began:.1f} s")
+    say(f"{what}; took {time.perf_counter() - began:.1f} s")
     for folder in folders:
-        _say(f"kept in {folder}")
+        say(f"kept in {folder}")
     if not folders:
         raise KikiwakeError(
             "machine code can be kept nowhere, neither beside the program nor in the user's cache "
@@ -376,18 +374,18 @@ def config(
     path = config_path()
     if check is not None:
         load_settings(check)
-        _say(f"{check}: ok")
+        say(f"{check}: ok")
     elif write:
         _write_config(path, force)
-        _say(f"{path}: written")
+        say(f"{path}: written")
     else:
         settings = load_settings()
         there = "is there" if path.exists() else "does not exist; --write makes it"
-        _say(f"# {path} {there}")
+        say(f"# {path} {there}")
         for key, default, _ in setting_fields():
             value = _setting(settings, key)
             note = "" if value == default else f"  # default: {_toml(default)}"
-            _say(f"{key} = {_toml(value)}{note}")
+            say(f"{key} = {_toml(value)}{note}")
 
 
 def _write_config(path: Path, force: bool) -> None:
@@ -420,42 +418,24 @@ def _toml(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _say(line: str | bytes) -> None:
-    """Print a line on standard output, at once; bytes as they are, whatever its encoding."""
-    try:
-        if isinstance(line, bytes):
-            sys.stdout.buffer.write(line + b"\n")
-        else:
-            print(line)
-        sys.stdout.flush()
-    except OSError as error:
-        raise OutputError(f"standard output was closed: {error.strerror}") from None
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
 def _summarize(summary: RenderableType, as_json: bool) -> None:
     # Who reads JSON lines from standard output wants nothing else there.
-    console = _console(stderr=as_json)
-    if console.is_terminal:
-        console.print(summary, markup=False)
+    out = console(stderr=as_json)
+    if out.is_terminal:
+        out.print(summary, markup=False)
         return
-    with console.capture() as captured:
+    with out.capture() as captured:
         # A line of text is one line, however long: a terminal's width means nothing here.
-        console.print(summary, markup=False, soft_wrap=isinstance(summary, str))
+        out.print(summary, markup=False, soft_wrap=isinstance(summary, str))
     text = captured.get().rstrip("\n")
     if as_json:
         print(text, file=sys.stderr)
     else:
-        _say(text)
+        say(text)
 
 
 def _on_screen(as_json: bool) -> bool:
-    return not as_json and sys.stdout.isatty() and not _console().is_dumb_terminal
+    return not as_json and sys.stdout.isatty() and not console().is_dumb_terminal
 
 
 @contextlib.contextmanager
@@ -463,7 +443,7 @@ def _waiting(as_json: bool) -> Iterator[None]:
     if not _on_screen(as_json):
         yield
         return
-    with _console().status("Getting ready; the first start compiles, which takes a while"):
+    with console().status("Getting ready; the first start compiles, which takes a while"):
         yield
 
 
@@ -474,7 +454,7 @@ def _showing(
     """Set up the way results are shown; yields what takes them."""
     notices = _Notices()
     if not _on_screen(as_json):
-        show = (lambda result: _say(msgspec.json.encode(result))) if as_json else _TurnLines().add
+        show = (lambda result: say(msgspec.json.encode(result))) if as_json else _TurnLines().add
 
         def show_and_tell(result: Result) -> None:
             notices.add(result)
@@ -498,7 +478,7 @@ def _showing(
     # Drawn by a thread of its own at its own pace; taking a result only notes it.
     with (
         _on_demand(view.toggle_details),
-        Live(view, console=_console(), screen=True, refresh_per_second=REFRESHES_PER_S),
+        Live(view, console=console(), screen=True, refresh_per_second=REFRESHES_PER_S),
     ):
         yield add
 
@@ -516,7 +496,7 @@ class _TurnLines:
         self._tracker.add(result)
         if len(self._tracker.turns) > known:
             who = f"{result.character} ({result.actor})"
-            _say(f"{clock(result.time)}  {who}  {percent(result.confidence).strip()}")
+            say(f"{clock(result.time)}  {who}  {percent(result.confidence).strip()}")
 
 
 class _Notices:
