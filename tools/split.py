@@ -187,7 +187,7 @@ def split(
                 name = f"{len(rows) + 1:04}.flac"
                 clip = sound.between(begin_s, end_s)
                 soundfile.write(partial / name, clip, source.sample_rate, subtype="PCM_16")
-                rows.append((name, f"{end_s - len(clip) / source.sample_rate:.3f}", f"{end_s:.3f}"))
+                rows.append((name, f"{begin_s:.3f}", f"{end_s:.3f}"))
         with (partial / TABLE).open("w", encoding="utf-8", newline="") as lines:
             csv.writer(lines).writerows([COLUMNS, *rows])
         if already_split(folder):
@@ -258,7 +258,8 @@ class _Sound:
         longest = round((cut.longest_s + 5.0) * self._source.sample_rate)
         self._held = np.empty(2 * longest, np.float32)
         for begin, end in stream_segments(self._at(rate), gate, longest_s=cut.longest_s):
-            yield begin / rate, min(end / rate, self.seconds)
+            first_s = self._held_from / self._source.sample_rate
+            yield max(begin / rate, first_s), min(end / rate, self.seconds)
 
     def between(self, begin_s: float, end_s: float) -> NDArray[np.float32]:
         """Give the sound between two times, as far as it is still held."""
