@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import KikiwakeError
 from .terminal import console, say
 
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+# With less, a character is learnt badly and its figures mean little.
+FEW_S = 15.0
+
 
 def add_to(app: typer.Typer) -> None:
     """Give a command line the commands of the workshop."""
     app.command()(split)
+    app.command()(build)
 
 
 def split(
@@ -83,3 +91,69 @@ def split(
         )
     if failed:
         raise KikiwakeError(f"{failed} of {len(recordings)} recordings could not be split")
+
+
+def build(
+    from_devil_ear: Annotated[
+        Path,
+        typer.Option(help="A clone of tail-island/devil-ear, or its converted data set."),
+    ],
+    to: Annotated[Path, typer.Option(help="Folder for the data set.")] = Path("patches"),
+    by: Annotated[
+        Literal["block", "origin"],
+        typer.Option(
+            help="What to validate on: the last fifth of each character's windows, or the origin's "
+            "own choice by chance, whose neighbours are in training."
+        ),
+    ] = "block",
+) -> None:
+    """Make a data set to train on.
+
+    Example: kikiwake build --from-devil-ear devil-ear --to patches
+    """
+    from .dataset import Dataset
+    from .devil_ear import import_devil_ear
+
+    import_devil_ear(from_devil_ear, to, by)
+    for line in describe_dataset(Dataset(to)):
+        say(line)
+    if by == "origin":
+        say(
+            "beware: neighbours of the windows that are validated on are trained on; figures from "
+            "this split are better than the truth"
+        )
+
+
+def describe_dataset(data: Dataset) -> Iterator[str]:
+    """Say how much there is of each character, and what is wrong with that."""
+    import numpy as np
+
+    from .dataset import PARTS
+
+    card = data.card
+    names = [f"{who.name} ({who.actor})" for who in card.characters]
+    if card.background:
+        names.append("background")
+    counts = {
+        part: np.bincount(data.rows["label"][data.part(part)], minlength=card.n_classes)
+        for part in PARTS
+    }
+    seconds = {part: count * card.features.patch_s for part, count in counts.items()}
+    width = max(map(len, names))
+    yield f"{'':{width}}  train, s  validation, s"
+    for number, name in enumerate(names):
+        few = " few" if min(seconds[part][number] for part in PARTS) < FEW_S else ""
+        yield (
+            f"{name:{width}}  {seconds['train'][number]:8.1f}  "
+            f"{seconds['validation'][number]:13.1f}{few}"
+        )
+    total = {part: count.sum() for part, count in counts.items()}
+    yield (
+        f"{total['train']} patches to train on, {total['validation']} to validate on, of "
+        f"{len(card.characters)} characters by {len({who.actor for who in card.characters})} actors"
+    )
+    most, least = seconds["train"].max(), seconds["train"].min()
+    if least == 0:
+        yield "a character without anything to train on will never be named"
+    elif most > 10 * least:
+        yield f"uneven: {most / least:.0f} times as much of one as of another"

@@ -1,0 +1,291 @@
+"""Patches with labels on disk: what `kikiwake build` writes, and what training reads.
+
+A data set is a folder:
+
+``patches.json``
+    Who is in it and how the patches were made: a `DatasetCard`. It is written last, so that a
+    folder without one is a data set that is not finished.
+``mfcc-0000.npy``, ...
+    Shards of patches, float16, shape (n, n_mfcc, patch_frames). They are mapped, not read: a data
+    set may be larger than the memory.
+``rows-0000.npy``, ...
+    For each patch of the shard a row of `ROW`.
+
+Nothing in it is executed on reading: there is no pickle.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import KikiwakeError
+from ..features.settings import FeatureSettings
+from ..models.cast import Character
+from .patches import PatchSet
+
+FORMAT = "kikiwake-patches"
+VERSION = 1
+CARD_NAME = "patches.json"
+SHARD = 4096
+Part = Literal["train", "validation"]
+PARTS: tuple[Part, ...] = ("train", "validation")
+
+ROW = np.dtype(
+    [
+        ("label", "<i2"),  # index of the character; the background is the number after the last
+        ("recording", "<i4"),  # index of the recording
+        ("time_s", "<f4"),  # where in the recording the patch begins
+        ("part", "u1"),  # index into `PARTS`
+    ]
+)
+
+
+class DatasetError(KikiwakeError):
+    """A data set cannot be read or written: missing, not finished, damaged."""
+
+
+class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
+    """The text part of a data set.
+
+    Attributes
+    ----------
+    format, version
+        What this folder is; a reader refuses what it does not know.
+    characters : tuple of Character
+        In the order of the labels.
+    background : bool
+        Some patches hold nobody; their label is the number of characters.
+    features : FeatureSettings
+        How the patches were made.
+    recordings : tuple of str
+        Where they come from.
+    shards : tuple of int
+        Patches in each shard.
+    """
+
+    format: Literal["kikiwake-patches"] = "kikiwake-patches"
+    version: int = VERSION
+    characters: tuple[Character, ...]
+    background: bool
+    features: FeatureSettings
+    recordings: tuple[str, ...]
+    shards: tuple[int, ...] = ()
+
+    @property
+    def n_classes(self) -> int:
+        """Labels there can be."""
+        return len(self.characters) + self.background
+
+
+class DatasetWriter:
+    """Writes a data set, shard by shard; what is there already is kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the data set. It is made where it is not there.
+    card : DatasetCard
+        Without its `shards`.
+
+    Raises
+    ------
+    DatasetError
+        The folder holds a finished data set, or cannot be written to.
+    """
+
+    def __init__(self, folder: Path, card: DatasetCard) -> None:
+        self.folder = folder
+        self._card = card
+        if (folder / CARD_NAME).exists():
+            raise DatasetError(
+                f"{folder}: holds a data set; remove it, or choose another folder with --to"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatasetError(f"{folder}: cannot be made: {error.strerror}") from None
+
+    def has(self, shard: int) -> bool:
+        """Tell whether a shard has been written, by this or an earlier writer."""
+        return _rows_file(self.folder, shard).exists()
+
+    def write(self, shard: int, mfcc: NDArray[np.floating[Any]], rows: NDArray[np.void]) -> None:
+        """Write a shard.
+
+        Parameters
+        ----------
+        shard : int >= 0
+            Its number.
+        mfcc : ndarray, shape (n, n_mfcc, patch_frames)
+            Rounded to float16: to 1/8 at most at the levels that MFCCs have.
+        rows : ndarray of `ROW`, shape (n,)
+            What the patches are.
+
+        Raises
+        ------
+        ValueError
+            The shapes do not fit each other or the card.
+        DatasetError
+            It cannot be written.
+        """
+        features = self._card.features
+        shape = (len(rows), features.n_mfcc, features.patch_frames)
+        if mfcc.shape != shape or rows.dtype != ROW:
+            raise ValueError(f"mfcc has shape {mfcc.shape}, rows {rows.dtype}; need {shape}, {ROW}")
+        # The rows last: where they are, the patches are.
+        _save(_mfcc_file(self.folder, shard), mfcc.astype(np.float16))
+        _save(_rows_file(self.folder, shard), rows)
+
+    def finish(self, shards: int) -> None:
+        """Close the data set, which holds so many shards."""
+        counts = tuple(len(_load(_rows_file(self.folder, shard))) for shard in range(shards))
+        card = msgspec.structs.replace(self._card, shards=counts)
+        text = msgspec.json.format(msgspec.json.encode(card), indent=2)
+        target = self.folder / CARD_NAME
+        temporary = target.with_name(f".{target.name}.part")
+        try:
+            temporary.write_bytes(text + b"\n")
+            temporary.replace(target)
+        except OSError as error:
+            raise DatasetError(f"{target}: cannot be written: {error.strerror}") from None
+
+
+class Dataset:
+    """A data set, opened.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the data set.
+
+    Attributes
+    ----------
+    card : DatasetCard
+        Who is in it.
+    rows : ndarray of `ROW`, shape (n,)
+        What the patches are, of all shards in order.
+
+    Raises
+    ------
+    DatasetError
+        There is none, it is not finished, or it is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.card = _read_card(folder)
+        self._shards = []
+        rows = []
+        features = self.card.features
+        for shard, count in enumerate(self.card.shards):
+            mfcc, its_rows = _mfcc_file(folder, shard), _rows_file(folder, shard)
+            self._shards.append(_load(mfcc, mapped=True))
+            rows.append(_load(its_rows))
+            shape = (count, features.n_mfcc, features.patch_frames)
+            for file, found, wanted, kind in (
+                (mfcc, self._shards[-1], shape, np.dtype(np.float16)),
+                (its_rows, rows[-1], (count,), ROW),
+            ):
+                if found.shape != wanted or found.dtype != kind:
+                    raise DatasetError(
+                        f"{file}: is damaged: holds {found.dtype} of shape {found.shape}, "
+                        f"need {kind} of shape {wanted}; build the data set again"
+                    )
+        self.rows: NDArray[np.void] = np.concatenate([np.empty(0, ROW), *rows])
+        self._begin = np.concatenate([[0], np.cumsum(self.card.shards, dtype=np.int64)])
+        if len(self.rows) and not 0 <= self.rows["label"].min() <= self.rows["label"].max() < (
+            self.card.n_classes
+        ):
+            raise DatasetError(f"{folder}: is damaged: a label is none of its characters'")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, name: Part) -> NDArray[np.int64]:
+        """Give the numbers of the patches of a part, in order."""
+        return np.flatnonzero(self.rows["part"] == PARTS.index(name))
+
+    def patches(self, numbers: NDArray[np.int64]) -> PatchSet:
+        """Read patches.
+
+        Parameters
+        ----------
+        numbers : ndarray of int64, shape (n,)
+            Which, in any order.
+
+        Returns
+        -------
+        PatchSet
+            In that order.
+        """
+        features = self.card.features
+        out = np.empty((len(numbers), features.n_mfcc, features.patch_frames), np.float32)
+        shard_of = np.searchsorted(self._begin, numbers, side="right") - 1
+        for shard in np.unique(shard_of):
+            these = shard_of == shard
+            out[these] = self._shards[shard][numbers[these] - self._begin[shard]]
+        return PatchSet(out, self.rows["label"][numbers].astype(np.int64))
+
+
+def _mfcc_file(folder: Path, shard: int) -> Path:
+    return folder / f"mfcc-{shard:04}.npy"
+
+
+def _rows_file(folder: Path, shard: int) -> Path:
+    return folder / f"rows-{shard:04}.npy"
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DatasetError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _load(path: Path, mapped: bool = False) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError) as error:
+        raise DatasetError(f"{path}: is damaged ({error}); build the data set again") from None
+    return array
+
+
+class _Header(msgspec.Struct):
+    format: str = ""
+    version: int = 0
+
+
+def _read_card(folder: Path) -> DatasetCard:
+    path = folder / CARD_NAME
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        unfinished = any(folder.glob("rows-*.npy"))
+        raise DatasetError(
+            f"{folder}: "
+            + ("its building is not finished; start it again" if unfinished else "is no data set")
+        ) from None
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        header = msgspec.json.decode(text, type=_Header)
+        if header.format == FORMAT and header.version > VERSION:
+            raise DatasetError(
+                f"{path}: has version {header.version}, this program reads up to {VERSION}; "
+                "update kikiwake"
+            )
+        return msgspec.json.decode(text, type=DatasetCard)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise DatasetError(f"{path}: is damaged: {error}") from None
