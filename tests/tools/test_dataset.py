@@ -156,9 +156,9 @@ def clone(folder: Path) -> dict[tuple[str, str, int], NDArray[np.float64]]:
 class TestDevilEar:
     def test_a_clone(self, tmp_path, capsys) -> None:
         windows = clone(tmp_path / "clone")
+        command = f"build --by origin --from-devil-ear {tmp_path}/clone --to {tmp_path}/data"
         with pytest.raises(SystemExit) as done:
-            said = f"build --by origin --from-devil-ear {tmp_path}/clone --to {tmp_path}/data"
-            main(said.split())
+            main(command.split())
         assert not done.value.code
         said = capsys.readouterr().out
         assert "16 patches to train on, 5 to validate on, of 3 characters by 2 actors" in said
