@@ -31,6 +31,7 @@ FORMAT = "kikiwake-cast"
 VERSION = 1
 CARD_NAME = "cast.json"
 NETWORK_NAME = "network.tflite"
+PORTRAITS = "portraits"
 STARTER = "starter"
 MAX_MEMBER_BYTES = 256 * 2**20  # a ZIP bomb must not fill the memory
 
@@ -196,10 +197,56 @@ def load_cast(name: str | os.PathLike[str] = STARTER) -> Cast:
         raise CastError(f"cast {path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # a zero byte in the name
         raise CastError(f"cast {str(path)!r}: cannot be read: {error}") from None
-    return _read(str(path), data)
+    return read_cast(str(path), data)
 
 
-def _read(where: str, data: bytes) -> Cast:
+def check_portrait_name(where: str, name: str) -> None:
+    """Refuse a portrait's name that leads anywhere but into the folder of the portraits.
+
+    Not to another member either. On any system: to Windows a backslash or colon means something,
+    and dots and spaces at the end of a name nothing.
+
+    Parameters
+    ----------
+    where : str
+        What the error begins with.
+    name : str
+        Of the member.
+
+    Raises
+    ------
+    CastError
+        It is not ``portraits/NAME``.
+    """
+    parts = name.split("/")
+    inside = len(parts) > 1 and parts[0] == PORTRAITS
+    plain = all(part and part[-1] not in ". " for part in parts)
+    if not (inside and plain and name.isprintable()) or "\\" in name or ":" in name:
+        raise CastError(
+            f"{where}: the portrait {name!r} is not safe; allowed: {PORTRAITS}/NAME, "
+            "without .. and without \\ or :"
+        )
+
+
+def read_cast(where: str, data: bytes) -> Cast:
+    """Read a cast from its bytes.
+
+    Parameters
+    ----------
+    where : str
+        What errors call it.
+    data : bytes
+        Of a cast file.
+
+    Returns
+    -------
+    Cast
+
+    Raises
+    ------
+    CastError
+        It is not a cast, is damaged, or is of a newer version.
+    """
     damaged = f"cast {where}: is damaged"
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
@@ -212,7 +259,8 @@ def _read(where: str, data: bytes) -> Cast:
         raw_card = _member(archive, CARD_NAME, damaged)
         try:
             header = msgspec.json.decode(raw_card, type=_Header)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        # ValueError: also text that is not UTF-8. RecursionError: brackets within brackets.
+        except (ValueError, RecursionError) as error:
             raise CastError(f"{damaged}: {CARD_NAME}: {error}") from None
         if header.format != FORMAT:
             raise CastError(
@@ -226,8 +274,11 @@ def _read(where: str, data: bytes) -> Cast:
             )
         try:
             card = msgspec.json.decode(raw_card, type=CastCard)
-        except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
+        except (ValueError, RecursionError) as error:
             raise CastError(f"{damaged}: {CARD_NAME}: {error}") from None
+        for character in card.characters:
+            if character.portrait is not None:
+                check_portrait_name(damaged, character.portrait)
         network = _member(archive, NETWORK_NAME, damaged)
         portraits = {
             character.portrait: _member(archive, character.portrait, damaged)

@@ -35,6 +35,7 @@ from ..engine.result import Counters, Result, TurnTracker
 from ..errors import ConfigError, KikiwakeError, SourceError, one_line
 from ..quiet import python_stderr
 from . import service, workshop
+from .cast_cli import cast_app
 from .terminal import OutputError, console, say
 
 # Whatever takes long to import (rich, Numba, LiteRT, PortAudio) is imported where it is needed:
@@ -54,6 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(service.app, name="service")
+app.add_typer(cast_app, name="cast")
 workshop.add_to(app)
 
 

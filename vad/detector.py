@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+# Not loaded here: the settings know the detectors' names, and reading settings is quick.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DetectorName = Literal["webrtc", "silero"]
 
