@@ -88,7 +88,7 @@ def take(ring: int, samples: int, frames: int, flags: int) -> None:
     In the audio thread, without Python: nothing here can raise, wait or take memory.
     """
     user = ring + USER
-    detail = load(user + 8 * _CLOCK_DETAIL)
+    detail = max(load(user + 8 * _CLOCK_DETAIL), 1)  # a division by zero could raise
     began = _now_ns(user + 8 * _CLOCK, detail)
     if flags & INPUT_OVERFLOW:
         count_overflow(ring)

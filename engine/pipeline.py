@@ -10,41 +10,17 @@ import soxr
 from numpy.typing import NDArray
 
 from ..features.stream import PatchStream
-from ..jit import compiled
 from ..models.cast import Cast
 from ..models.runner import CastRunner
 from ..vad.detector import load_detector
 from ..vad.gate import SpeechGate
 from .config import Settings
+from .mix import to_mono
 from .result import Candidate, Result
 from .smoothing import PosteriorSmoother
 
 TOP = 8
 SILENCE_DB = -120.0
-# 18 dB over full scale. What is louder is no sound, and would overflow further on.
-LOUDEST = np.float32(8.0)
-
-
-_kernel = compiled()
-
-
-@_kernel
-def _mix(block: NDArray[np.float32], mono: NDArray[np.float32]) -> int:
-    """Fill `mono` with the means of clipped channels; returns how many samples were not finite."""
-    channels = block.shape[1]
-    share = np.float32(1.0 / channels)
-    bad = 0
-    for i in range(block.shape[0]):
-        # One channel after the other: the mean must not depend on the block's length.
-        total = np.float32(0)
-        for channel in range(channels):
-            sample = block[i, channel]
-            if np.isfinite(sample):
-                total += min(max(sample, -LOUDEST), LOUDEST)
-            else:
-                bad += 1
-        mono[i] = total * share
-    return bad
 
 
 class Pipeline:
@@ -126,7 +102,7 @@ class Pipeline:
             threshold=gate.threshold,
         )
         self._minimum_share = gate.minimum_share
-        # Low quality filters 96 dB all the same, and lags by half: the detector looks at 4 kHz.
+        # Low quality filters 96 dB all the same, and lags by half: what is said is below 6 kHz.
         self._vad_resampler = _Resampler(self._rate, vad.sample_rate, "LQ")
         self._smoother = PosteriorSmoother(len(card.characters), card.n_classes, settings.smoothing)
         self._start_s = start_s
@@ -237,10 +213,8 @@ class Pipeline:
                 f"block has shape {block.shape}, need (n, {self.channels})"
                 + (" or (n,)" if self.channels == 1 else "")
             )
-        # Writeable too: read-only arrays are a type of their own to Numba and would compile again.
-        block = np.require(block, np.float32, ["C", "A", "W"])
-        mono = np.empty(len(block), np.float32)
-        self.bad_samples += _mix(block, mono)
+        mono, bad = to_mono(block)
+        self.bad_samples += bad
         return mono
 
     def _push(self, samples: NDArray[np.float32]) -> Iterator[Result]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, KikiwakeError, one_line
 from ..models.cast import Cast, load_cast
 from ..models.runner import CastRunner
+from ..vad.detector import load_detector
 from .capture import FileSource, open_source
 from .config import Settings, SettingsFile, load_settings
 from .device import DeviceSource
@@ -348,6 +349,8 @@ class Recognizer:
                         CastRunner(new_cast)  # says what is wrong with the network
                     if self._own_source and settings.input != known.input:
                         _device(settings)
+                    if settings.gate != known.gate:
+                        load_detector(settings.gate.detector)
                 except KikiwakeError as error:
                     self._mistake = f"{error}; the settings stay as they were"
                     continue

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..errors import SourceError, one_line
-from .callback import take
+from .callback import prepare, take
 from .devices import DeviceInfo
 from .ring import SpscRing, count_overflow
 
@@ -61,7 +61,9 @@ class LoopbackStream:
     """
 
     def __init__(self, ring: SpscRing, *, sample_rate: int, channels: int) -> None:
-        take(SpscRing(1, 1).address, 0, 0, 0)  # compiles it, before the first block is there
+        compiling = SpscRing(1, 1)
+        prepare(compiling, sample_rate)
+        take(compiling.address, 0, 0, 0)  # before the first block is there
         self._ring = ring
         self._form = sample_rate, channels
         self._opened = threading.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -89,7 +89,7 @@ def kept_code() -> tuple[int, list[Path]]:
     compiled : int
         How often something was compiled, not found kept.
     folders : list of Path
-        None where Numba can write nowhere.
+        Empty where Numba can write nowhere.
     """
     compiled = 0
     folders = set()
@@ -103,8 +103,9 @@ def kept_code() -> tuple[int, list[Path]]:
 
 
 def _stamp(module: ModuleType) -> str:
-    """Say which state of a module this is, as far as its file tells."""
-    file = module.__file__
-    assert file is not None
-    state = os.stat(file)
-    return f"{state.st_mtime_ns:x}_{state.st_size:x}"
+    """Say which state of a module this is: its version, or what stands in its file."""
+    version = getattr(module, "__version__", None)
+    if version is not None:
+        return "".join(c if c.isalnum() else "_" for c in version)
+    assert module.__file__ is not None
+    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()[:12]

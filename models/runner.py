@@ -122,7 +122,14 @@ class CastRunner:
         Returns
         -------
         ndarray of float32, shape (n_classes,)
+
+        Raises
+        ------
+        ValueError
+            `patch` has another shape.
         """
+        if patch.shape != self._tensor.shape[1:3]:
+            raise ValueError(f"patch has shape {patch.shape}, must be {self._tensor.shape[1:3]}")
         if self._dtype == np.int8:
             _quantize(patch, self._gain, self._offset, self._tensor)
         else:
@@ -146,6 +153,11 @@ class CastRunner:
         -------
         ndarray of float32, shape (n_classes,)
             Calibrated probabilities in the order of the cast's characters, background last.
+
+        Raises
+        ------
+        ValueError
+            `patch` has another shape.
         """
         scores = self.logits(patch) / np.float32(self._temperature)
         scores -= scores.max()

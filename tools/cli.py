@@ -34,6 +34,7 @@ from ..engine.config import (
 from ..engine.result import Counters, Result, TurnTracker
 from ..errors import ConfigError, KikiwakeError, SourceError, one_line
 from ..quiet import python_stderr
+from ..vad.detector import load_detector
 from . import service, workshop
 from .cast_cli import cast_app
 from .terminal import OutputError, console, say
@@ -86,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             # Help, too, may be written to a pipe that is closed or a disk that is full.
             if error.errno not in (errno.EPIPE, errno.ENOSPC):
                 raise
-            raise OutputError(f"standard output was closed: {error.strerror}") from None
+            what = "standard output was closed" if error.errno == errno.EPIPE else "a disk is full"
+            raise OutputError(f"{what}: {error.strerror}") from None
     except KikiwakeError as error:
         print("kikiwake:", " ".join(str(error).splitlines()), file=sys.stderr)
         if isinstance(error, OutputError):
@@ -375,7 +377,7 @@ def config(
         raise typer.BadParameter("--force goes with --write")
     path = config_path()
     if check is not None:
-        load_settings(check)
+        load_detector(load_settings(check).gate.detector)
         say(f"{check}: ok")
     elif write:
         _write_config(path, force)

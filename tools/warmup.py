@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engine.callback import audio_callback, prepare
+from ..engine.callback import audio_callback, prepare, take
 from ..engine.config import Settings
 from ..engine.pipeline import Pipeline
 from ..engine.ring import SpscRing
@@ -23,6 +23,7 @@ def warm_up() -> None:
     ring.skip(1)
     ring.read()
     audio_callback()
+    take(ring.address, sound.ctypes.data, 1, 0)  # as a Python callback and WASAPI use it
     pipeline = Pipeline(load_cast("starter"), Settings(), sample_rate=44_100, channels=2)
     pipeline.process(sound)
     features = FeatureSettings(top_db=None)

@@ -45,6 +45,8 @@ class SpeechGate:
     ----------
     vad : VoiceActivityDetector
         As given.
+    minimum_speech_ms : float
+        As given.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class SpeechGate:
         self._hangover = self._frames(hangover_ms)
         self._minimum = self._frames(minimum_speech_ms)
         self._pre_roll = round(pre_roll_ms * vad.sample_rate / 1000)
+        self.minimum_speech_ms = minimum_speech_ms
         self._threshold = threshold
         self._frame = np.zeros(vad.frame_samples, np.float32)
         # A ring, one slot for each number of frames heard: how many of them were speech. As a list
@@ -164,7 +167,8 @@ class SpeechGate:
         longest_pause = self._hangover if self._open else min(self._hangover, self._onset)
         if self._quiet > longest_pause:
             if self._open:
-                self._end = (self._frames_seen - 1) * self._frame.size - self.vad.latency
+                end = (self._frames_seen - 1) * self._frame.size - self.vad.latency
+                self._end = max(0, end)
             self._open = False
             self._speech = 0
         elif self._run >= self._onset and self._speech >= self._minimum:
@@ -185,6 +189,11 @@ class SpeechGate:
         far as that does not reach into the stretch before.
         """
         return max(self._end, self._begin - self._pre_roll) if self._open else None
+
+    @property
+    def speech_ms(self) -> float:
+        """Speech in the present stretch so far, in ms; 0 between two."""
+        return self._speech * self._frame.size / self.vad.sample_rate * 1000
 
     @property
     def closed_at(self) -> int:
@@ -263,7 +272,8 @@ def stream_segments(
     gate : SpeechGate
         How to decide. It is reset first.
     longest_s : float > 0
-        A stretch that has lasted for so long, in seconds, is ended, and another begins.
+        A stretch that has lasted for so long, in seconds, is ended with the next whole frame, and
+        another begins; it counts if there is the minimum of speech in it. More than the minimum.
 
     Yields
     ------
@@ -273,30 +283,43 @@ def stream_segments(
     Raises
     ------
     ValueError
-        A block is not one-dimensional or not float32; `longest_s` is not positive.
+        A block is not one-dimensional or not float32; `longest_s` is out of range.
     """
-    if not longest_s > 0:
-        raise ValueError(f"longest_s={longest_s!r} must be positive")
+    if not longest_s * 1000 > gate.minimum_speech_ms:
+        raise ValueError(
+            f"longest_s={longest_s!r} must be more than the minimum of speech, "
+            f"{gate.minimum_speech_ms:g} ms"
+        )
     gate.reset()
     size = gate.vad.frame_samples
     longest = longest_s * gate.vad.sample_rate
     seen = 0
     begin: int | None = None
+    spoken_ms = cut_ms = 0.0  # speech in the gate's stretch: until now, until it was cut
     for block in blocks:
-        # At least once, for the check of what is no signal.
-        for at in range(0, max(1, len(block)), size):
-            piece = block[at : at + size]
+        at = 0
+        while True:
+            # By whole frames of the stream, whatever the blocks.
+            piece = block[at : at + size - seen % size]
             gate.process(piece)
+            at += len(piece)
             seen += len(piece)
             if gate.open:
-                if begin is None:
-                    begin = gate.opened_at
-                elif seen - begin >= longest:
+                begin = gate.opened_at if begin is None else begin
+                assert begin is not None
+                spoken_ms = gate.speech_ms
+                if seen % size == 0 and seen - begin >= longest:
                     yield begin, seen
-                    begin = seen
+                    begin, cut_ms = seen, spoken_ms
             elif begin is not None:
-                if begin < gate.closed_at:
+                if begin < gate.closed_at and _enough(spoken_ms - cut_ms, gate):
                     yield begin, gate.closed_at
-                begin = None
-    if begin is not None and begin < seen:
+                begin, cut_ms = None, 0.0
+            if at >= len(block):
+                break
+    if begin is not None and begin < seen and _enough(spoken_ms - cut_ms, gate):
         yield begin, seen
+
+
+def _enough(speech_ms: float, gate: SpeechGate) -> bool:
+    return speech_ms > 0 and speech_ms >= gate.minimum_speech_ms

@@ -183,8 +183,18 @@ class TestSegments:
         gate = SpeechGate(LoudnessVad(), onset_ms=60, hangover_ms=200)
         blocks = np.split(y, [7, 7, 333, 1111])
         assert list(stream_segments(blocks, gate)) == [(100, 1300)]
-        cut = list(stream_segments([y], gate, longest_s=0.4))
-        assert cut == [(100, 500), (500, 900), (900, 1300)]
+        for blocks in ([y], np.split(y, 1600), np.split(y, range(7, 1600, 7)), [y[:33], y[33:]]):
+            cut = list(stream_segments(blocks, gate, longest_s=0.4))
+            assert cut == [(100, 500), (500, 900), (900, 1300)]
+
+    def test_what_a_cut_leaves_counts_only_with_speech_in_it(self):
+        gate = SpeechGate(
+            LoudnessVad(), onset_ms=60, hangover_ms=200, minimum_speech_ms=200, pre_roll_ms=0
+        )
+        assert list(stream_segments([sound(100, 1000, 500)], gate, longest_s=1)) == [(100, 1100)]
+        assert list(stream_segments([sound(100, 1100, 500)], gate, longest_s=1)) == [(100, 1100)]
+        cut = list(stream_segments([sound(100, 1200, 500)], gate, longest_s=1))
+        assert cut == [(100, 1100), (1100, 1500)]
 
     def test_nothing_and_silence(self):
         assert segments(sound(500), onset_ms=20, hangover_ms=20) == []
@@ -356,7 +366,7 @@ class TestRefused:
             gate.process(np.zeros(3))
         with pytest.raises(ValueError, match=r"frame has shape \(319,\), must be \(320,\)"):
             WebRtcVad().process(np.zeros(319, np.float32))
-        with pytest.raises(ValueError, match="longest_s=0 must be positive"):
+        with pytest.raises(ValueError, match="longest_s=0 must be more than the minimum of speech"):
             list(stream_segments([], gate, longest_s=0))
         for window_s in (0, -1, 60.01, float("nan")):
             with pytest.raises(ValueError, match=rf"window_s={window_s} must be in \(0, 60\]"):
