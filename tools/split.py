@@ -1,42 +1,43 @@
 """Cutting recordings into clips: the first step from a show to a cast.
 
-Each recording becomes a folder of numbered clips, mono at the recording's own rate, and a table
-that says where in the recording each of them was. A folder appears under its name when it is whole;
-whatever was being written when the program was stopped is done again.
+Each recording becomes a folder of numbered clips, mono at the recording's own rate (48 kHz at
+most), and a table that says which recording it was and where in it each of them. A folder appears
+under its name when it is whole; whatever was being written when the program was stopped is done
+again.
 """
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from ..engine.capture import FileSource
+from ..engine.mix import to_mono
 from ..errors import KikiwakeError
 from ..vad.detector import VoiceActivityDetector, load_detector
 from ..vad.gate import SpeechGate, stream_segments
 from ..vad.level import LevelVad
 
-TABLE = "clips.csv"
-COLUMNS = ("clip", "start_s", "end_s")
+TABLE = "clips.json"
+HIGHEST_RATE = 48_000
 
 By = Literal["webrtc", "silero", "silence"]
 
 
 class SplitError(KikiwakeError):
-    """A recording cannot be cut, or its clips cannot be written."""
+    """A recording cannot be cut, or its clips cannot be read or written."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """Where to cut.
 
     Attributes
@@ -50,7 +51,7 @@ class Cut:
     pre_roll_ms : float >= 0
         Sound before its first speech that belongs to a clip, in ms.
     longest_s : float > 0
-        A clip longer than this is cut in any case, in seconds.
+        A clip longer than this is cut in any case, in seconds; more than the minimum.
     silence_db : float
         What counts as silence, in dB of full scale; where `by` is "silence".
     """
@@ -63,7 +64,20 @@ class Cut:
     silence_db: float = -50.0
 
     def gate(self) -> SpeechGate:
-        """Make the gate that cuts so."""
+        """Make the gate that cuts so.
+
+        Raises
+        ------
+        KikiwakeError
+            The detector is not installed.
+        SplitError
+            No clip could hold the minimum.
+        """
+        if self.minimum_ms >= 1000 * self.longest_s:
+            raise SplitError(
+                f"minimum_ms={self.minimum_ms:g} must be less than the longest clip, "
+                f"{1000 * self.longest_s:g} ms"
+            )
         vad: VoiceActivityDetector
         vad = LevelVad(self.silence_db) if self.by == "silence" else load_detector(self.by)
         return SpeechGate(
@@ -75,24 +89,56 @@ class Cut:
         )
 
 
-@dataclass(frozen=True)
-class Clips:
-    """What became of a recording.
+class Clip(msgspec.Struct, frozen=True):
+    """A clip, and where in its recording it was.
 
     Attributes
     ----------
-    folder : Path
-        Where the clips are.
-    count : int
-        Clips.
-    speech_s, recording_s : float
-        Length of all clips together, and of the recording, in seconds.
+    file : str
+        Name of its file.
+    start_s, end_s : float
+        In seconds.
     """
 
-    folder: Path
-    count: int
-    speech_s: float
+    file: str
+    start_s: float
+    end_s: float
+
+
+class Clips(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording was cut into.
+
+    Attributes
+    ----------
+    format, version
+        What this table is.
+    recording : str
+        Name of the recording's file.
+    recording_bytes : int
+        Its size: with the name it tells one recording from another.
+    recording_s : float
+        Its length in seconds.
+    bad_samples : int
+        How many of its samples were NaN or infinite, and were read as silence.
+    cut : Cut
+        Where it was cut.
+    clips : tuple of Clip
+        In order.
+    """
+
+    format: Literal["kikiwake-clips"] = "kikiwake-clips"
+    version: Literal[1] = 1
+    recording: str
+    recording_bytes: int
     recording_s: float
+    bad_samples: int
+    cut: Cut
+    clips: tuple[Clip, ...]
+
+    @property
+    def clips_s(self) -> float:
+        """Length of all clips together, in seconds."""
+        return sum(clip.end_s - clip.start_s for clip in self.clips)
 
 
 def clip_folders(recordings: Sequence[Path], to: Path) -> dict[Path, Path]:
@@ -101,7 +147,7 @@ def clip_folders(recordings: Sequence[Path], to: Path) -> dict[Path, Path]:
     Parameters
     ----------
     recordings : sequence of Path
-        Sound files.
+        Sound files; one that is named twice counts once.
     to : Path
         Folder for all.
 
@@ -115,36 +161,88 @@ def clip_folders(recordings: Sequence[Path], to: Path) -> dict[Path, Path]:
     SplitError
         Two recordings have the same name.
     """
+    recordings = list(dict.fromkeys(recordings))
+    # Some systems take a name in large letters for the same.
+    stems = [recording.stem.casefold() for recording in recordings]
     folders: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
-    for recording in recordings:
-        alone = sum(other.stem == recording.stem for other in recordings) == 1
-        folder = to / (recording.stem if alone else recording.name)
-        if folder in taken:
+    taken: dict[str, Path] = {}
+    for recording, stem in zip(recordings, stems, strict=True):
+        usable = stems.count(stem) == 1 and stem.strip(".")
+        name = recording.stem if usable else recording.name
+        if name.casefold() in taken:
             raise SplitError(
-                f"{recording} and {taken[folder]} have the same name, which their clips would be "
-                "known by; rename one of them"
+                f"{recording} and {taken[name.casefold()]} have the same name, which their clips "
+                "would be known by; rename one of them"
             )
-        taken[folder] = recording
-        folders[recording] = folder
+        taken[name.casefold()] = recording
+        folders[recording] = to / name
     return folders
 
 
-def already_split(folder: Path) -> bool:
-    """Tell whether a recording's clips are there, all of them.
+def read_clips(folder: Path) -> Clips:
+    """Read the table of what `split` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a recording.
+
+    Returns
+    -------
+    Clips
 
     Raises
     ------
     SplitError
-        What is there are no clips.
+        There is no table, or it is damaged.
     """
-    if not folder.exists():
-        return False
-    if not (folder / TABLE).exists():
+    table = folder / TABLE
+    try:
+        found = msgspec.json.decode(table.read_bytes(), type=Clips)
+    except FileNotFoundError:
+        raise SplitError(f"{folder}: holds no clips of ours, for there is no {TABLE}") from None
+    except OSError as error:
+        raise SplitError(f"{table}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise SplitError(f"{table}: is damaged ({error}); split again, elsewhere") from None
+    for clip in found.clips:
+        if Path(clip.file).name != clip.file or not 0 <= clip.start_s <= clip.end_s:
+            raise SplitError(f"{table}: is damaged ({clip}); split again, elsewhere")
+    return found
+
+
+def split_before(recording: Path, folder: Path) -> Clips | None:
+    """Read what a recording was cut into before, if it was.
+
+    Parameters
+    ----------
+    recording : Path
+        Sound file.
+    folder : Path
+        Of its clips.
+
+    Returns
+    -------
+    Clips or None
+
+    Raises
+    ------
+    SplitError
+        The folder holds something else, or cannot be looked into.
+    """
+    try:
+        if not folder.exists():
+            return None
+        size = recording.stat().st_size if recording.exists() else -1
+    except OSError as error:
+        raise SplitError(f"{folder}: cannot be looked into: {error.strerror}") from None
+    found = read_clips(folder)
+    if (found.recording, found.recording_bytes) != (recording.name, size):
         raise SplitError(
-            f"{folder}: is there and holds no clips of ours; choose another folder with --to"
+            f"{folder}: holds the clips of another recording, {found.recording} of "
+            f"{found.recording_bytes} bytes; choose another folder with --to, or rename {recording}"
         )
-    return True
+    return found
 
 
 def split(
@@ -152,14 +250,16 @@ def split(
 ) -> Clips:
     """Cut a recording into clips.
 
-    Memory holds some seconds of it, however long it is, and nothing is decoded twice.
+    Nothing is decoded twice, and of the recording not much more than two of the longest clips is
+    held in memory, however long it is.
 
     Parameters
     ----------
     recording : Path
         Sound file, as `FileSource` takes it.
     folder : Path
-        Gets the clips, as 16 bit FLAC ``0001.flac``, ``0002.flac``, ..., and `TABLE`.
+        Gets the clips, as 16 bit FLAC ``0001.flac``, ``0002.flac``, ..., and the table of them.
+        Clips of the same recording are replaced.
     cut : Cut
         Where to cut.
     progress : callable, optional
@@ -174,107 +274,109 @@ def split(
     SourceError
         The recording cannot be read.
     SplitError
-        The clips cannot be written.
+        The folder holds something else, or the clips cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.part")
+    before = split_before(recording, folder)
+    if before is not None:
+        others = {path.name for path in folder.iterdir()} - {clip.file for clip in before.clips}
+        if others - {TABLE}:
+            raise SplitError(
+                f"{folder}: holds more than clips ({', '.join(sorted(others - {TABLE})[:3])}), "
+                "which would be lost; move that elsewhere"
+            )
+    gate = cut.gate()
+    partial, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("part", "old"))
     try:
         with FileSource(recording, block_frames=16_384) as source:
-            shutil.rmtree(partial, ignore_errors=True)
+            _remove(partial)
             partial.mkdir(parents=True)
-            sound = _Sound(source, progress)
-            rows: list[tuple[str, str, str]] = []
-            for begin_s, end_s in sound.segments(cut):
-                name = f"{len(rows) + 1:04}.flac"
-                clip = sound.between(begin_s, end_s)
-                soundfile.write(partial / name, clip, source.sample_rate, subtype="PCM_16")
-                rows.append((name, f"{begin_s:.3f}", f"{end_s:.3f}"))
-        with (partial / TABLE).open("w", encoding="utf-8", newline="") as lines:
-            csv.writer(lines).writerows([COLUMNS, *rows])
-        if already_split(folder):
-            shutil.rmtree(folder)
+            sound = _Sound(source, cut.longest_s, progress)
+            clips = tuple(
+                _write(partial, number, sound, *segment)
+                for number, segment in enumerate(sound.segments(gate, cut.longest_s), 1)
+            )
+        made = Clips(
+            recording=recording.name,
+            recording_bytes=recording.stat().st_size,
+            recording_s=round(sound.seconds, 3),
+            bad_samples=sound.bad_samples,
+            cut=cut,
+            clips=clips,
+        )
+        (partial / TABLE).write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+        if before is not None:
+            _remove(old)
+            folder.replace(old)
         partial.replace(folder)
-    except (OSError, soundfile.SoundFileError) as error:
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            _remove(partial)
+        if not isinstance(error, (OSError, soundfile.SoundFileError)):
+            raise
         reason = getattr(error, "strerror", None) or error
-        raise SplitError(f"clips of {recording}: cannot be written to {folder}: {reason}") from None
-    return Clips(folder, len(rows), _length(rows), sound.seconds)
+        raise SplitError(f"{folder}: the clips cannot be written: {reason}") from None
+    with contextlib.suppress(OSError):
+        _remove(old)
+    return made
 
 
-def read_clips(folder: Path) -> list[tuple[Path, float, float]]:
-    """Read what `split` wrote.
-
-    Parameters
-    ----------
-    folder : Path
-        Of a recording.
-
-    Returns
-    -------
-    list of (Path, float, float)
-        Each clip, and from when to when in the recording it was, in seconds.
-
-    Raises
-    ------
-    SplitError
-        There is no table, or it is damaged.
-    """
-    table = folder / TABLE
-    try:
-        with table.open(encoding="utf-8", newline="") as lines:
-            return [
-                (folder / row["clip"], float(row["start_s"]), float(row["end_s"]))
-                for row in csv.DictReader(lines)
-            ]
-    except OSError as error:
-        raise SplitError(f"{table}: cannot be read: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError, csv.Error):
-        raise SplitError(f"{table}: is damaged; remove {folder} and split again") from None
+def _write(folder: Path, number: int, sound: _Sound, begin_s: float, end_s: float) -> Clip:
+    name = f"{number:04}.flac"
+    clip, rate = sound.between(begin_s, end_s), sound.sample_rate
+    if rate > HIGHEST_RATE:
+        clip, rate = soxr.resample(clip, rate, HIGHEST_RATE), HIGHEST_RATE
+    soundfile.write(folder / name, np.clip(clip, -1.0, 1.0), rate, subtype="PCM_16")
+    return Clip(name, round(begin_s, 3), round(end_s, 3))
 
 
-def _length(rows: Sequence[tuple[str, str, str]]) -> float:
-    return sum(float(end_s) - float(start_s) for _, start_s, end_s in rows)
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 class _Sound:
     """A recording as it is read, with its last seconds."""
 
-    def __init__(self, source: FileSource, progress: Callable[[float], None] | None) -> None:
+    def __init__(
+        self, source: FileSource, longest_s: float, progress: Callable[[float], None] | None
+    ) -> None:
+        self.sample_rate = source.sample_rate
+        self.bad_samples = 0
         self._source = source
         self._progress = progress
-        self._held = np.empty(0, np.float32)
+        # A clip may begin before it was found to, and what is found lags by the resampler. Twice
+        # that, for what is held to be moved only now and then.
+        longest = round((longest_s + 5.0) * source.sample_rate)
+        self._held = np.empty(2 * longest, np.float32)
         self._held_from = 0  # frame of the recording that this begins with
         self._read = 0  # frames
 
     @property
     def seconds(self) -> float:
         """How much has been read."""
-        return self._read / self._source.sample_rate
+        return self._read / self.sample_rate
 
-    def segments(self, cut: Cut) -> Iterator[tuple[float, float]]:
+    def segments(self, gate: SpeechGate, longest_s: float) -> Iterator[tuple[float, float]]:
         """Find the clips, as times in seconds; see to each before the next."""
-        gate = cut.gate()
         rate = gate.vad.sample_rate
-        # A clip may begin before it was found to, and what is found lags by the resampler. Twice
-        # that, for what is held to be moved only now and then.
-        longest = round((cut.longest_s + 5.0) * self._source.sample_rate)
-        self._held = np.empty(2 * longest, np.float32)
-        for begin, end in stream_segments(self._at(rate), gate, longest_s=cut.longest_s):
-            first_s = self._held_from / self._source.sample_rate
+        for begin, end in stream_segments(self._at(rate), gate, longest_s=longest_s):
+            first_s = self._held_from / self.sample_rate
             yield max(begin / rate, first_s), min(end / rate, self.seconds)
 
     def between(self, begin_s: float, end_s: float) -> NDArray[np.float32]:
         """Give the sound between two times, as far as it is still held."""
-        rate, last = self._source.sample_rate, self._read - self._held_from
+        last = self._read - self._held_from
         begin, end = (
-            min(max(0, round(seconds * rate) - self._held_from), last)
+            min(max(0, round(seconds * self.sample_rate) - self._held_from), last)
             for seconds in (begin_s, end_s)
         )
-        return np.clip(self._held[begin:end], -1.0, 1.0)
+        return self._held[begin:end]
 
     def _at(self, rate: int) -> Iterator[NDArray[np.float32]]:
-        source = self._source
-        resampler = soxr.ResampleStream(source.sample_rate, rate, 1, "float32", "LQ")
-        while (block := source.read(1.0)) is not None:
-            mono = np.nan_to_num(block.mean(axis=1, dtype=np.float32))
+        resampler = soxr.ResampleStream(self.sample_rate, rate, 1, "float32", "LQ")
+        while (block := self._source.read(1.0)) is not None:
+            mono, bad = to_mono(block)
+            self.bad_samples += bad
             if self._read + len(mono) - self._held_from > len(self._held):
                 kept = len(self._held) // 2
                 end = self._read - self._held_from

@@ -59,38 +59,42 @@ def split(
     were. Stopped and started again, it goes on with the recording it was at. Of a video, make a
     sound file first: ffmpeg -i show.mkv show.flac
     """
-    from .split import Cut, already_split, clip_folders, split
+    from rich.text import Text
 
-    cut = Cut(
+    from . import split as work
+
+    cut = work.Cut(
         by=by,
         pause_ms=pause_ms,
         minimum_ms=minimum_ms,
         longest_s=longest_s,
         silence_db=silence_db,
     )
+    cut.gate()  # what is wrong with it is said before anything is done
+    folders = work.clip_folders(recordings, to)
     failed = 0
-    for recording, folder in clip_folders(recordings, to).items():
-        if already_split(folder) and not again:
-            say(f"{folder}: was split before; --again does it anew")
-            continue
+    for recording, folder in folders.items():
         try:
+            if work.split_before(recording, folder) is not None and not again:
+                say(f"{folder}: was split before; --again does it anew")
+                continue
             with console(stderr=True).status("") as status:
 
                 def tell(done_s: float, recording: Path = recording) -> None:
-                    status.update(f"{recording}: {done_s / 60:.0f} minutes done")
+                    done = f"{recording}: {done_s / 60:.0f} minutes done"
+                    status.update(Text(done))
 
-                clips = split(recording, folder, cut, tell)
+                made = work.split(recording, folder, cut, tell)
         except KikiwakeError as error:
             # One bad file among many: the others are still done.
             say(f"not done: {error}")
             failed += 1
             continue
-        say(
-            f"{folder}: {clips.count} clips, {clips.speech_s / 60:.1f} of "
-            f"{clips.recording_s / 60:.1f} minutes"
-        )
+        say(f"{folder}: {len(made.clips)} clips, {made.clips_s:.0f} of {made.recording_s:.0f} s")
+        if made.bad_samples:
+            say(f"{folder}: {made.bad_samples} samples were no numbers, and are silence now")
     if failed:
-        raise KikiwakeError(f"{failed} of {len(recordings)} recordings could not be split")
+        raise KikiwakeError(f"{failed} of {len(folders)} recordings could not be split")
 
 
 def build(

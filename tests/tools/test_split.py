@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kikiwake.models.starter import DEMO, DEMO_TRUTH
 from kikiwake.tools.cli import main
 from kikiwake.tools.score import read_rttm
-from kikiwake.tools.split import Cut, SplitError, clip_folders, read_clips, split
+from kikiwake.tools.split import TABLE, Cut, SplitError, clip_folders, read_clips, split
 
 RATE = 22_050
 SILENCE = Cut(by="silence", pause_ms=200, minimum_ms=100, pre_roll_ms=0)
@@ -51,15 +51,16 @@ def run(*arguments: object) -> int:
 def test_clips_are_the_recording(tmp_path, rate, channels) -> None:
     y = bursts(500, 700, 400, 300, 100, 600, 900, rate=rate, channels=channels)
     recording = write(tmp_path / "show.wav", y, rate)
-    clips = split(recording, tmp_path / "show", SILENCE)
-    assert (clips.count, clips.recording_s) == (2, pytest.approx(3.5, abs=0.01))
-    (first, *when), (second, *then) = read_clips(tmp_path / "show")
-    assert when == pytest.approx([0.5, 1.4], abs=0.02)
-    assert then == pytest.approx([1.6, 2.8], abs=0.02)
-    for clip, (begin_s, _) in ((first, when), (second, then)):
-        sound, its_rate = soundfile.read(clip, dtype="float32", always_2d=True)
+    made = split(recording, tmp_path / "show", SILENCE)
+    assert made == read_clips(tmp_path / "show")
+    assert made.recording_s == pytest.approx(3.5, abs=0.01)
+    times = [(clip.start_s, clip.end_s) for clip in made.clips]
+    assert times == [pytest.approx((0.5, 1.4), abs=0.02), pytest.approx((1.6, 2.8), abs=0.02)]
+    for clip in made.clips:
+        path = tmp_path / "show" / clip.file
+        sound, its_rate = soundfile.read(path, dtype="float32", always_2d=True)
         assert (its_rate, sound.shape[1]) == (rate, 1)
-        at = round(begin_s * rate)
+        at = round(clip.start_s * rate)
         # A millisecond is the table's, 16 bit the file's resolution.
         errors = [
             np.abs(sound[:, 0] - y[at + shift : at + shift + len(sound), 0]).max()
@@ -74,7 +75,8 @@ def test_in_order_and_within_the_recording(tmp_path_factory, stretches) -> None:
     folder = tmp_path_factory.mktemp("split")
     y = bursts(20, *stretches, rate=8000)
     split(write(folder / "a.wav", y, 8000), folder / "a", Cut(by="silence", longest_s=1))
-    times = [time for _, *when in read_clips(folder / "a") for time in when]
+    clips = read_clips(folder / "a").clips
+    times = [time for clip in clips for time in (clip.start_s, clip.end_s)]
     assert times == sorted(times)
     assert all(0 <= time <= len(y) / 8000 + 0.001 for time in times)
     assert all(e - b <= 1.02 for b, e in zip(times[::2], times[1::2], strict=True))
@@ -82,56 +84,78 @@ def test_in_order_and_within_the_recording(tmp_path_factory, stretches) -> None:
 
 def test_every_turn_of_the_demo_is_in_a_clip(tmp_path) -> None:
     split(DEMO, tmp_path / "demo", Cut())
-    clips = read_clips(tmp_path / "demo")
+    clips = read_clips(tmp_path / "demo").clips
     for turn in read_rttm(DEMO_TRUTH):
-        heard = sum(max(0, min(turn.end, end) - max(turn.start, start)) for _, start, end in clips)
+        heard = sum(max(0, min(turn.end, c.end_s) - max(turn.start, c.start_s)) for c in clips)
         assert heard > 0.95 * (turn.end - turn.start)
 
 
+def test_high_rates_are_lowered(tmp_path) -> None:
+    recording = write(tmp_path / "high.wav", bursts(300, 700, 300, rate=96_000), 96_000)
+    split(recording, tmp_path / "high", SILENCE)
+    info = soundfile.info(tmp_path / "high" / "0001.flac")
+    assert (info.samplerate, info.duration) == (48_000, pytest.approx(0.9, abs=0.02))
+
+
+def test_what_is_no_number_is_silence(tmp_path) -> None:
+    y = bursts(500, 700, 500, channels=2)
+    y[5000, 0], y[6000, 1] = np.inf, np.nan
+    made = split(write(tmp_path / "bad.wav", y), tmp_path / "bad", SILENCE)
+    assert made.bad_samples == 2
+    assert [clip.start_s for clip in made.clips] == [pytest.approx(0.5, abs=0.02)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is asked of /proc")
 def test_hours_of_sound_in_bounded_memory(tmp_path) -> None:
     y = bursts(*[300, 700] * 600, rate=8000)  # ten minutes
-    recording = write(tmp_path / "long.flac", np.tile(y, (6, 1)), 8000)
     program = (
-        "import resource, sys; from pathlib import Path; from kikiwake.tools.split import *;"
+        "import sys; from pathlib import Path; from kikiwake.tools.split import *;"
         "split(Path(sys.argv[1]), Path(sys.argv[2]), Cut(by='silence'));"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
-    peaks = []
-    short = write(tmp_path / "short.flac", y[: 60 * 8000], 8000)
-    for name in (short, recording):
+    peaks_kb = []
+    for name, sound in (("short", y[: 60 * 8000]), ("long", np.tile(y, (6, 1)))):
+        recording = write(tmp_path / f"{name}.flac", sound, 8000)
         done = subprocess.run(
-            [sys.executable, "-c", program, str(name), str(tmp_path / name.stem)],
+            [sys.executable, "-c", program, str(recording), str(tmp_path / name)],
             capture_output=True,
             text=True,
             check=True,
         )
-        peaks.append(int(done.stdout))
+        peaks_kb.append(int(done.stdout.split()[1]))
     # An hour of it in float32 is 115 MB.
-    assert peaks[1] - peaks[0] < 20_000
-    assert len(read_clips(tmp_path / "long")) == 3600
+    assert peaks_kb[1] - peaks_kb[0] < 20_000
+    assert len(read_clips(tmp_path / "long").clips) == 3600
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_killed_and_started_again(tmp_path) -> None:
-    recordings = [
-        write(tmp_path / f"{name}.flac", np.tile(bursts(*[300, 700] * 60, rate=8000), (5, 1)), 8000)
-        for name in ("one", "two", "three")
-    ]
-    for name in recordings:
-        split(name, tmp_path / "whole" / name.stem, Cut(by="silence", minimum_ms=100))
+    y = np.tile(bursts(*[300, 700] * 60, rate=8000), (8, 1))
+    recordings = [write(tmp_path / f"{name}.flac", y, 8000) for name in ("one", "two")]
+    for recording in recordings:
+        split(recording, tmp_path / "whole" / recording.stem, Cut(by="silence", minimum_ms=100.0))
     command = [sys.executable, "-m", "kikiwake", "split", *map(str, recordings)]
     command += ["--to", str(tmp_path / "clips"), "--by", "silence", "--minimum-ms", "100"]
-    for wait_s in (1.0, 1.3, 1.6, 1.9):
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(wait_s)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+    for at_work in ("one", "one", "two"):
+        partial = tmp_path / "clips" / f".{at_work}.part"
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
+            # Some clips of it, of those it writes now.
+            until = time.monotonic() + 60
+            while time.monotonic() < until and not (partial / "0030.flac").exists():
+                time.sleep(0.002)
+            child.send_signal(signal.SIGKILL)
+        assert partial.exists()
+        assert not (tmp_path / "clips" / at_work).exists()
+        for path in partial.iterdir():  # or the next round would take them for its own
+            path.unlink()
     subprocess.run(command, check=True, capture_output=True)
-    assert sorted(p.name for p in (tmp_path / "clips").iterdir()) == ["one", "three", "two"]
-    for name in recordings:
-        files = sorted((tmp_path / "whole" / name.stem).iterdir())
-        assert len(files) == 301
+    assert sorted(p.name for p in (tmp_path / "clips").iterdir()) == ["one", "two"]
+    for recording in recordings:
+        files = sorted((tmp_path / "whole" / recording.stem).iterdir())
+        assert len(files) == 481
         for file in files:
-            assert file.read_bytes() == (tmp_path / "clips" / name.stem / file.name).read_bytes()
+            again = tmp_path / "clips" / recording.stem / file.name
+            assert file.read_bytes() == again.read_bytes()
 
 
 class TestCommand:
@@ -164,32 +188,101 @@ class TestCommand:
         recording = write(tmp_path / "quiet.wav", np.zeros((RATE, 1), np.float32))
         assert run("split", recording, "--to", tmp_path / "c") == 0
         assert "quiet: 0 clips" in capsys.readouterr().out
-        assert read_clips(tmp_path / "c" / "quiet") == []
+        assert read_clips(tmp_path / "c" / "quiet").clips == ()
 
     def test_where_nothing_can_be_written(self, tmp_path, capsys) -> None:
         recording = write(tmp_path / "show.wav", bursts(300, 700, 300))
         (tmp_path / "file").touch()
         assert run("split", recording, "--to", tmp_path / "file") == 1
-        assert "cannot be written to" in capsys.readouterr().out
+        assert "the clips cannot be written: Not a directory" in capsys.readouterr().out
 
     def test_a_folder_of_somebody_else(self, tmp_path, capsys) -> None:
+        recordings = [write(tmp_path / f"{n}.wav", bursts(300, 700, 300)) for n in ("a", "b")]
+        (tmp_path / "c" / "a").mkdir(parents=True)
+        assert run("split", *recordings, "--to", tmp_path / "c", "--again") == 1
+        said = capsys.readouterr().out
+        assert "a: holds no clips of ours" in said
+        assert "b: 1 clips" in said
+
+    def test_another_recording_of_the_same_name(self, tmp_path, capsys) -> None:
+        first = write(tmp_path / "1" / "ep.wav", bursts(300, 700, 300))
+        second = write(tmp_path / "2" / "ep.wav", bursts(300, 700, 300, 500, 300))
+        assert run("split", first, "--to", tmp_path / "c", "--by", "silence") == 0
+        before = read_clips(tmp_path / "c" / "ep")
+        for more in ((), ("--again",)):
+            assert run("split", second, "--to", tmp_path / "c", *more) == 1
+            assert "holds the clips of another recording, ep.wav" in capsys.readouterr().out
+        assert read_clips(tmp_path / "c" / "ep") == before
+
+    def test_anew_takes_nothing_else_away(self, tmp_path, capsys) -> None:
+        recording = write(tmp_path / "ep.wav", bursts(300, 700, 300))
+        assert run("split", recording, "--to", tmp_path) == 0
+        moved = recording.rename(tmp_path / "ep" / "ep.wav")
+        assert run("split", moved, "--to", tmp_path, "--again") == 1
+        assert "holds more than clips (ep.wav), which would be lost" in capsys.readouterr().out
+        assert moved.exists()
+
+    def test_stopped_while_the_old_clips_make_room(self, tmp_path, monkeypatch) -> None:
+        recording = write(tmp_path / "ep.wav", bursts(300, 700, 300))
+        made = split(recording, tmp_path / "c" / "ep", SILENCE)
+        renames = []
+        replace = Path.replace
+
+        def stopping(self, target):
+            renames.append(target)
+            if len(renames) == 2:
+                raise KeyboardInterrupt
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            split(recording, tmp_path / "c" / "ep", SILENCE)
+        monkeypatch.undo()
+        assert split(recording, tmp_path / "c" / "ep", SILENCE) == made
+        assert [path.name for path in (tmp_path / "c").iterdir() if "part" in path.name] == []
+
+    def test_names_that_mean_something_to_the_screen(self, tmp_path, capsys) -> None:
+        recording = write(tmp_path / "[red]a[" / "b] show.wav", bursts(300, 700, 300))
+        assert run("split", recording, "--to", tmp_path / "c") == 0
+        assert "b] show: " in capsys.readouterr().out
+
+    def test_a_name_too_long(self, tmp_path, capsys) -> None:
         recording = write(tmp_path / "show.wav", bursts(300, 700, 300))
-        (tmp_path / "c" / "show").mkdir(parents=True)
-        assert run("split", recording, "--to", tmp_path / "c", "--again") == 1
-        assert "holds no clips of ours" in capsys.readouterr().err
+        assert run("split", recording, "--to", tmp_path / ("x" * 300)) == 1
+        assert "File name too long" in capsys.readouterr().out
+
+    def test_no_clip_could_be_long_enough(self, tmp_path, capsys) -> None:
+        recording = write(tmp_path / "show.wav", bursts(300, 700, 300))
+        assert run("split", recording, "--longest-s", 1, "--minimum-ms", 2000) == 1
+        assert "must be less than the longest clip, 1000 ms" in capsys.readouterr().err
 
 
 def test_folders_by_name() -> None:
-    paths = [Path(p) for p in ("a/1.wav", "a/1.flac", "a/2.wav")]
+    paths = [Path(p) for p in ("a/1.wav", "a/1.flac", "a/2.wav", "a/2.wav", "a/..wav")]
     names = [str(folder) for folder in clip_folders(paths, Path("c")).values()]
-    assert names == [str(Path("c") / name) for name in ("1.wav", "1.flac", "2")]
-    with pytest.raises(SplitError, match="have the same name"):
-        clip_folders([Path("a/1.wav"), Path("b/1.wav")], Path("c"))
+    assert names == [str(Path("c") / name) for name in ("1.wav", "1.flac", "2", "..wav")]
+    for other in ("b/1.wav", "b/1.WAV"):
+        with pytest.raises(SplitError, match="have the same name"):
+            clip_folders([Path("a/1.wav"), Path(other)], Path("c"))
 
 
-def test_a_damaged_table(tmp_path) -> None:
-    (tmp_path / "clips.csv").write_text("clip,start_s\n0001.flac,0.1\n")
-    with pytest.raises(SplitError, match=r"clips.csv: is damaged"):
-        read_clips(tmp_path)
-    with pytest.raises(SplitError, match="cannot be read"):
+@pytest.mark.parametrize(
+    ("what", "by"),
+    [
+        ('"clips":[', '"clips":['[:-1]),
+        ('"0001.flac"', '"../0001.flac"'),
+        ('"start_s":0.3', '"start_s":-1'),
+        ('"start_s":0.3', '"start_s":9'),
+        ('"kikiwake-clips"', '"clips"'),
+    ],
+)
+def test_a_damaged_table(tmp_path, what, by) -> None:
+    split(write(tmp_path / "show.wav", bursts(300, 700, 300)), tmp_path / "show", SILENCE)
+    table = tmp_path / "show" / TABLE
+    text = table.read_text().replace(": ", ":")
+    assert what in text
+    table.write_text(text.replace(what, by))
+    with pytest.raises(SplitError, match=r"clips.json: is damaged"):
+        read_clips(tmp_path / "show")
+    with pytest.raises(SplitError, match="holds no clips of ours"):
         read_clips(tmp_path / "none")
