@@ -117,11 +117,10 @@ def test_partial_patches(report, monkeypatch):
                 )
                 delays.append(next(named, np.inf) - turn.start)
         lines.append(
-            f"{minimum_share:4.2f}: right {100 * np.mean([s.share(s.right_s) for s in found]):.1f} %  "
-            f"wrong {100 * np.mean([s.share(s.wrong_s) for s in found]):.1f} %  "
+            f"{minimum_share:4.2f}: right {right:.1f} %  wrong {wrong:.1f} %  "
             f"changes while nobody spoke {sum(s.unjustified_changes for s in found)}  "
-            f"right name after {1e3 * np.median(delays):.0f} / {1e3 * np.percentile(delays, 95):.0f} "
-            f"ms (median / 95th)  turns {sum(s.turns_shown for s in found)} of "
+            f"right name after {median:.0f} / {late:.0f} ms (median / 95th)  "
+            f"turns {sum(s.turns_shown for s in found)} of "
             f"{sum(s.turns_true for s in found)}"
         )
     report("\n".join(lines))

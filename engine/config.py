@@ -149,7 +149,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             ge=10,
             le=500,
             description="Time between two results, in milliseconds; rounded to whole frames of "
-            "the cast's features (11.6 ms for the starter cast).",
+            "the cast's features (11.6 ms for the starter cast). A device that is open keeps the "
+            "latency that fits the hop it was opened with.",
         ),
     ] = 25.0
     max_lag_ms: Annotated[

@@ -68,6 +68,8 @@ class PortAudioStream:
         In Hz.
     block_frames : int
         Sample frames in a block; 0 leaves it to PortAudio.
+    latency_ms : float >= 0
+        Asked for, where the device does not propose more by itself.
     native : bool
         Use the compiled callback.
 
@@ -232,8 +234,8 @@ class DeviceSource:
     block_frames : int >= 0
         Sample frames that the audio thread is handed at a time; 0 leaves it to the device.
     latency_ms : float >= 0
-        How late sound may come, at least; the device may ask for more. A reader that takes long
-        hops lets the audio thread wake up less often so.
+        The latency asked for; the device may have more. A reader that takes long hops lets the
+        audio thread wake up less often so.
     max_lag_ms : float > 0
         A reader that is further behind than this, and than twice what it waits for, loses all but
         the newest of it.

@@ -12,6 +12,7 @@ MAX_N_FFT = 65_536
 MAX_N_MELS = 1024
 MAX_PATCH_SAMPLES = 2**20
 MAX_PATCH_S = 60
+MAX_PATCH_LEVELS = 2**22
 
 
 class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,6 +136,11 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         for name, holds, need in checks:
             if not holds:
                 raise ValueError(f"{name}={getattr(self, name)!r} must {need}")
+        if self.patch_frames * self.n_mels > MAX_PATCH_LEVELS:
+            raise ValueError(
+                f"hop_length={self.hop_length} must be longer: {self.n_mels} bands of "
+                f"{self.patch_frames} frames are more than {MAX_PATCH_LEVELS} levels a patch"
+            )
 
     @property
     def top_hz(self) -> float:

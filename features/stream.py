@@ -36,8 +36,9 @@ class MelStream:
     settings : FeatureSettings
         As given.
     latency : int
-        In samples: when a frame is given, at least so many samples after its centre have come in,
-        and hardly ever more than one in addition.
+        In samples: a frame is complete when so many samples after its centre have come in, and is
+        given by the call that brings the last of them; the first frame needs one more. The end of
+        the signal completes those that are left.
 
     Notes
     -----
@@ -236,8 +237,8 @@ class PatchStream:
 
     Notes
     -----
-    Allocates and compiles in ``__init__`` only. ``process``, ``reset``: no lock, no I/O, one
-    thread; `block` is not kept. Samples that are not finite spoil the patches that cover them and
+    Allocates and compiles in ``__init__`` only. No lock, no I/O, one thread; what is taken is not
+    kept. Samples that are not finite spoil the patches that cover them and
     no others.
 
     Examples

@@ -213,6 +213,10 @@ class TestRefused:
                 {"sample_rate": 8000, "patch_samples": 480_001},
                 "patch_samples=480001 must be at most 60 s of sound",
             ),
+            (
+                {"hop_length": 1, "n_mels": 1024},
+                "hop_length=1 must be longer: 1024 bands of 22051 frames are more than",
+            ),
         ],
     )
     def test_settings(self, changes, message):

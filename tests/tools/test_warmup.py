@@ -34,7 +34,7 @@ def warmup() -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_nothing_is_left_to_compile(cache: Path, pulse: PulseServer) -> None:
+def test_nothing_is_left_to_compile(cache: Path) -> None:
     said = warmup()
     assert said[0].startswith("compiled ")
     assert {str(folder) for folder in cache.iterdir()} == {
@@ -44,6 +44,11 @@ def test_nothing_is_left_to_compile(cache: Path, pulse: PulseServer) -> None:
     assert warmup()[0].startswith("all was compiled before")
     subprocess.run([*KIKIWAKE, "demo", "--fast"], check=True, capture_output=True, timeout=120)
     assert kept(cache) == before
+
+
+def test_nor_for_a_device(cache: Path, pulse: PulseServer) -> None:
+    warmup()
+    before = kept(cache)
     env = pulse.env | {"NUMBA_CACHE_DIR": str(cache)}
     with subprocess.Popen([*KIKIWAKE, "run", "--json"], env=env, stdout=subprocess.PIPE) as live:
         assert live.stdout is not None
