@@ -93,13 +93,13 @@ def test_partial_patches(report, monkeypatch):
                 background = best >= len(NAMES)
                 heard.append((share, not background and NAMES[best] in speakers, background))
     lines = ["share of speech in the patch: patches, network right at once, taken for background"]
-    share, right, background = np.array(heard).T
+    share, at_once, background = np.array(heard).T
     for low, high in itertools.pairwise(SHARES):
         of = (share >= low) & (share < high)
         if of.any():
             lines.append(
                 f"{100 * low:3.0f} to {100 * min(high, 1):3.0f} %: {of.sum():6d}  "
-                f"{100 * right[of].mean():5.1f} %  {100 * background[of].mean():5.1f} %"
+                f"{100 * at_once[of].mean():5.1f} %  {100 * background[of].mean():5.1f} %"
             )
     lines.append("minimum share: as shown on the same scenes")
     monkeypatch.undo()
@@ -112,10 +112,12 @@ def test_partial_patches(report, monkeypatch):
             results = p.process(y) + p.finish()
             found.append(score(results, truth))
             for turn in truth:
-                named = (
-                    r.time for r in results if r.time >= turn.start and r.character == turn.name
-                )
+                after = (result for result in results if result.time >= turn.start)
+                named = (result.time for result in after if result.character == turn.name)
                 delays.append(next(named, np.inf) - turn.start)
+        right = 100 * np.mean([s.share(s.right_s) for s in found])
+        wrong = 100 * np.mean([s.share(s.wrong_s) for s in found])
+        median, late = 1e3 * np.median(delays), 1e3 * np.percentile(delays, 95)
         lines.append(
             f"{minimum_share:4.2f}: right {right:.1f} %  wrong {wrong:.1f} %  "
             f"changes while nobody spoke {sum(s.unjustified_changes for s in found)}  "
