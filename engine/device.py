@@ -32,8 +32,11 @@ _open_streams: set[PortAudioStream] = set()
 _RING_S: Final = 4.0
 _CHANNELS: Final = 2
 
-# The reader looks for sound when enough of it may have come, but never more often than this.
+# The reader looks for sound when enough of it may have come, and a little later.
 _POLL_S: Final = 0.004
+_LONG_S: Final = 0.05
+# How often it looks whether the device is still there.
+_WATCH_S: Final = 0.1
 # An open device that delivers nothing for so long is taken for lost. The first samples of a sound
 # server can come two seconds after opening, or after the stream was moved to another sink.
 _PATIENCE_S: Final = 4.0
@@ -300,6 +303,7 @@ class DeviceSource:
         self._reopened = 0
         self._seen = 0
         self._heard_at = 0.0
+        self._watch_at = 0.0
         self._retry_s = _FIRST_RETRY_S
         self._retry_at = 0.0
 
@@ -349,14 +353,18 @@ class DeviceSource:
                 self._seen = available
                 self._heard_at = now
             before = self._lost
-            self._watch(now)
+            if self._lost is not None or now >= self._watch_at:
+                self._watch(now)
+                self._watch_at = now + _WATCH_S
             left = until - time.monotonic()
             if left <= 0 or self._lost != before:  # a loss is told at once
                 return self._taken(self._ring.available(), min_frames)
             # Looking when it should be there is what lets the audio thread go without a lock to
-            # wake us by. Long hops have time.
+            # wake us by. Where hops are long there is time for the block to come that it is in.
+            wanted_s = min_frames / self.sample_rate
+            slack_s = wanted_s / 4 if wanted_s >= _LONG_S else _POLL_S
             due_s = (min_frames - available) / self.sample_rate
-            pause_s = min(max(due_s, _POLL_S, 0.1 * min_frames / self.sample_rate), left)
+            pause_s = min(due_s + slack_s, left)
             time.sleep(pause_s)
             if time.monotonic() > now + pause_s + _AWAY_S:
                 # This process was stopped, and its audio thread with it.

@@ -43,8 +43,11 @@ LOST_S = 1.0
 PUNCTUAL_S = 0.05
 # How long a thread may keep the GIL from others while a live source is listened to.
 SWITCH_S = 0.0005
-# A device may be as slow as the hop is long, which saves wake-ups, but no slower than this.
-LONGEST_LATENCY_MS = 100.0
+# While nobody speaks, digital silence is let pile up for so long before it is recognized as such:
+# most of what listening to a computer that plays nothing costs is the waking up.
+PILE_S = 0.4
+# A device may be slower by two hops, which saves wake-ups, but no slower than this.
+LONGEST_LATENCY_MS = 200.0
 # So much of the newest sound is kept, for new settings to be put in the picture.
 HISTORY_S = 2.0
 
@@ -141,6 +144,7 @@ class Recognizer:
         # None before the first sound: some devices take a second or two to begin.
         self._heard_at: float | None = None
         self._gap: _Gap | None = None
+        self._silent_frames = 0  # heard, and not given to the pipeline yet
         self._late_frames = 0
         self._tell_at = 0.0
         self._told: State = "listening"
@@ -214,11 +218,11 @@ class Recognizer:
             with contextlib.suppress(queue.Empty):
                 self._apply(*self._changes.get_nowait())
             asked_at = time.monotonic()
-            block = self.source.read(READ_TIMEOUT_S, min_frames=self._pipeline.missing_frames)
+            block = self.source.read(READ_TIMEOUT_S, min_frames=self._wanted_frames)
             if block is None:
                 self._publish(self._pipeline.finish())
                 return
-            if len(block):
+            if len(block) and not self._can_wait(block):
                 self._hear(block)
             # A loss is told at once, also when there was still something in the ring.
             lost = self.source.state == "waiting" and self._told != "waiting"
@@ -227,7 +231,40 @@ class Recognizer:
             if lost or (not len(block) and self.source.live and looked):
                 self._hear_nothing()
 
+    @property
+    def _wanted_frames(self) -> int:
+        """Sample frames that are worth waking up for."""
+        if self._silent_frames:
+            return round(self._pipeline.hop_s * self._pipeline.sample_rate)
+        return self._pipeline.missing_frames
+
+    def _can_wait(self, block: NDArray[np.float32]) -> bool:
+        """Whether a block is left for later: digital silence, while nobody speaks."""
+        latest, now = self._latest, time.monotonic()
+        if (
+            not self.source.live
+            or latest is None
+            or latest.speech
+            or self._gap is not None
+            or self._silent_frames + len(block) > PILE_S * self._pipeline.sample_rate
+            or self.source.sample_rate != self._pipeline.sample_rate
+            or block.any()
+        ):
+            return False
+        self._silent_frames += len(block)
+        self._heard_at, self._tell_at = now, now + QUIET_S
+        return True
+
+    def _hear_silence(self) -> None:
+        """Give the pipeline the silence that has been left for later."""
+        if self._silent_frames:
+            silence = np.zeros((self._silent_frames, self._pipeline.channels), np.float32)
+            self._silent_frames = 0
+            self._history.add(silence, self._pipeline.sample_rate)
+            self._publish(self._pipeline.process(silence), self.source.state)
+
     def _hear(self, block: NDArray[np.float32]) -> None:
+        self._hear_silence()
         source, now = self.source, time.monotonic()
         rate = source.sample_rate
         if (rate, source.channels) != (self._pipeline.sample_rate, self._pipeline.channels):
@@ -263,6 +300,7 @@ class Recognizer:
         return block[late_frames:]
 
     def _hear_nothing(self) -> None:
+        self._hear_silence()
         now = time.monotonic()
         waiting = self.source.state == "waiting"
         if self._heard_at is None:
@@ -364,6 +402,7 @@ class Recognizer:
 
     def _apply(self, settings: Settings, cast: Cast) -> None:
         """Put new settings into effect."""
+        self._hear_silence()
         before, self.settings, self.cast = self.settings, settings, cast
         if self._own_source and settings.input != before.input:
             self.source.__exit__(None, None, None)
@@ -416,7 +455,7 @@ class SourceTimes(TypedDict):
 def source_times(settings: Settings) -> SourceTimes:
     """Pick from the settings what a device is opened with."""
     # Not more, since it stays when the hop is changed later.
-    latency_ms = min(settings.hop_ms, LONGEST_LATENCY_MS)
+    latency_ms = min(2 * settings.hop_ms, LONGEST_LATENCY_MS) if settings.hop_ms >= 50 else 0.0
     return {"latency_ms": latency_ms, "max_lag_ms": settings.max_lag_ms}
 
 
