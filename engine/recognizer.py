@@ -220,6 +220,7 @@ class Recognizer:
             asked_at = time.monotonic()
             block = self.source.read(READ_TIMEOUT_S, min_frames=self._wanted_frames)
             if block is None:
+                self._hear_silence()
                 self._publish(self._pipeline.finish())
                 return
             if len(block) and not self._can_wait(block):

@@ -14,9 +14,11 @@ import soxr
 
 from kikiwake.engine.capture import FileSource
 from kikiwake.engine.config import Settings
-from kikiwake.engine.recognizer import Recognizer, recognize_file
+from kikiwake.engine.pipeline import Pipeline
+from kikiwake.engine.recognizer import PILE_S, Recognizer, recognize_file
 from kikiwake.engine.result import Counters, Result, turns
 from kikiwake.errors import CastError, SourceError
+from kikiwake.models.cast import load_cast
 from kikiwake.models.starter import DEMO, DEMO_TRUTH
 from kikiwake.tools.score import read_rttm, score
 
@@ -113,6 +115,7 @@ class Live:
                 return sound
             case "in time":
                 self._paced, self._due = True, time.monotonic()
+                self.began_at = self._due
             case {"waiting": seconds, "then": rate}:
                 self.state, self._until = "waiting", time.monotonic() + seconds
                 self.sample_rate = rate
@@ -148,6 +151,30 @@ def test_sound_that_comes_late_goes_on_where_it_stopped():
         msgspec.structs.replace(r, counters=Counters()) for r in late if r.state == "listening"
     ]
     assert late[-1].counters.missing_ms == 0
+
+
+def test_silence_that_piles_up_changes_no_result():
+    silence = np.zeros((round(1.17 * 48_000), 1), np.float32)
+    sound = [silence, speech(1, 3), silence, speech(1, 2), silence]
+    pipeline = Pipeline(load_cast(), Settings(hop_ms=100), sample_rate=48_000, channels=1)
+    whole = pipeline.process(np.concatenate(sound)) + pipeline.finish()
+    heard = hear(Live(*sound))
+    assert {r.state for r in heard} == {"listening"}
+    bare = [msgspec.structs.replace(r, counters=Counters()) for r in heard]
+    assert bare == [msgspec.structs.replace(r, counters=Counters()) for r in whole]
+
+
+def test_silence_is_told_late_but_speech_is_not():
+    silence = np.zeros((2 * 48_000, 1), np.float32)
+    source = Live("in time", silence, speech(1, 3))
+    late_s = []
+    with Recognizer(source=source, settings=Settings(hop_ms=50)) as recognizer:
+        for result in recognizer:
+            if result.time > 0.2:  # from here on both clocks run
+                late_s.append((result.time, time.monotonic() - source.began_at - result.time))
+    in_silence = [late for at, late in late_s if at < 1.8]
+    assert 0.25 < max(in_silence) < PILE_S + 0.3
+    assert max(late for at, late in late_s if at > 2.1) < 0.3
 
 
 def test_time_without_sound_passes_and_leaves_no_name():
