@@ -251,7 +251,7 @@ class SettingsFile:
                     *folders,
                     watch_filter=None,
                     debounce=400,
-                    step=400,
+                    step=200,
                     rust_timeout=900,
                     yield_on_timeout=True,
                     stop_event=stop,

@@ -29,6 +29,14 @@ from typing import Any
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what listens in real time: whatever has a sound server, and the recognizer's tests."""
+    for item in items:
+        of_server = "pulse_program" in getattr(item, "fixturenames", ())
+        if of_server or item.path.name == "test_recognizer.py":
+            item.add_marker("live")
+
+
 @pytest.fixture(autouse=True)
 def own_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep the config file of whoever runs the tests out of them; child processes inherit it."""
