@@ -32,7 +32,7 @@ _open_streams: set[PortAudioStream] = set()
 _RING_S: Final = 4.0
 _CHANNELS: Final = 2
 
-# The reader looks for sound when enough of it may have come, and a little later.
+# The reader looks for sound when enough of it may have come, but never more often than this.
 _POLL_S: Final = 0.004
 _LONG_S: Final = 0.05
 # How often it looks whether the device is still there.
@@ -362,9 +362,9 @@ class DeviceSource:
             # Looking when it should be there is what lets the audio thread go without a lock to
             # wake us by. Where hops are long there is time for the block to come that it is in.
             wanted_s = min_frames / self.sample_rate
-            slack_s = wanted_s / 4 if wanted_s >= _LONG_S else _POLL_S
             due_s = (min_frames - available) / self.sample_rate
-            pause_s = min(due_s + slack_s, left)
+            pause_s = due_s + wanted_s / 4 if wanted_s >= _LONG_S else max(due_s, _POLL_S)
+            pause_s = min(pause_s, left)
             time.sleep(pause_s)
             if time.monotonic() > now + pause_s + _AWAY_S:
                 # This process was stopped, and its audio thread with it.
