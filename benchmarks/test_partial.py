@@ -1,6 +1,6 @@
 """What training with partial patches brings at the beginning of a turn, on recorded voices.
 
-Two small networks are trained for a few minutes each on the same clips of 18 people, once as the
+Two tiny networks are trained for some minutes each on the same clips of 18 people, once as the
 starter cast is (a third of the patches hold only the first moments of a turn), once without. The
 clips they are asked for are from other sessions. Neither is a good network; their difference is
 what is looked at.
@@ -22,7 +22,7 @@ from kikiwake.tools.patches import PatchComposer, resample
 VOICES = Path("../shared/data/voices")
 SOURCES = ("fillets_nl", "tuxpaint", "rhasspy", "asterisk", "nemo")
 CLIPS = 40  # of each speaker and side
-PATCHES, EPOCHS = 30_000, 5
+PATCHES, EPOCHS = 12_000, 6
 HEARD_MS = (60, 120, 180, 240, 300, 400, 500)
 FEATURES = FeatureSettings()
 RATE = FEATURES.sample_rate
@@ -106,7 +106,7 @@ def test_partial_patches(report, clips, tmp_path):
         model = train.train(
             patches,
             made.compose(1000, np.random.default_rng(2)),
-            settings=PRESETS["small"],
+            settings=PRESETS["tiny"],
             n_classes=made.n_classes,
             epochs=EPOCHS,
             folder=tmp_path / name,
