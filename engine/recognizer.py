@@ -262,7 +262,7 @@ class Recognizer:
             silence = np.zeros((self._silent_frames, self._pipeline.channels), np.float32)
             self._silent_frames = 0
             self._history.add(silence, self._pipeline.sample_rate)
-            self._publish(self._pipeline.process(silence), self.source.state)
+            self._publish(self._pipeline.process(silence))
 
     def _hear(self, block: NDArray[np.float32]) -> None:
         self._hear_silence()

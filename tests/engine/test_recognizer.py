@@ -212,6 +212,16 @@ def test_lost_device_is_told_at_once_and_may_come_back_at_another_rate():
     assert [r.time for r in results] == sorted(r.time for r in results)
 
 
+def test_silence_that_was_heard_is_not_told_as_waiting():
+    silence = np.zeros((round(1.5 * 48_000), 1), np.float32)
+    results = hear(Live("in time", silence, {"waiting": 0.6, "then": 48_000}, "in time", silence))
+    first = next(i for i, r in enumerate(results) if r.state == "waiting")
+    assert {r.state for r in results[:first]} == {"listening"}
+    assert results[first - 1].time == pytest.approx(1.5, abs=0.11)
+    assert results[first].time == pytest.approx(1.5, abs=0.11)
+    assert [r.time for r in results] == sorted(r.time for r in results)
+
+
 def test_skipped_sound_is_time_that_passed():
     results = hear(Live(speech(0, 2), {"skipped": 48_000}, speech(3, 5)))
     assert results[-1].time == pytest.approx(5, abs=0.1)
