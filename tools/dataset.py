@@ -40,6 +40,7 @@ ROW = np.dtype(
     [
         ("label", "<i2"),  # index of the character; the background is the number after the last
         ("recording", "<i4"),  # index of the recording
+        ("clip", "<i4"),  # index of the clip, -1 where there are none
         ("time_s", "<f4"),  # where in the recording the patch begins
         ("part", "u1"),  # index into `PARTS`
     ]
@@ -65,6 +66,8 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
         How the patches were made.
     recordings : tuple of str
         Where they come from.
+    clips : tuple of str
+        The sound files they come from, where there are any: paths below the folder of clips.
     shards : tuple of int
         Patches in each shard.
     """
@@ -75,6 +78,7 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
     background: bool
     features: FeatureSettings
     recordings: tuple[str, ...]
+    clips: tuple[str, ...] = ()
     shards: tuple[int, ...] = ()
 
     @property

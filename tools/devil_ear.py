@@ -71,6 +71,7 @@ def import_devil_ear(folder: Path, to: Path, split: Split) -> DatasetCard:
         validates = rank >= (sizes * 4 // 5)[labels]
     rows = np.empty(len(labels), ROW)
     rows["label"], rows["recording"] = labels, labels
+    rows["clip"] = -1
     rows["time_s"] = places * ORIGIN.patch_s
     rows["part"] = np.where(validates, PARTS.index("validation"), PARTS.index("train"))
     card = DatasetCard(

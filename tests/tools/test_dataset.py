@@ -30,6 +30,7 @@ def some(n: int) -> tuple[NDArray[np.float32], NDArray[np.void]]:
     rows = np.zeros(n, ROW)
     rows["label"] = RNG.integers(3, size=n)
     rows["recording"] = RNG.integers(2, size=n)
+    rows["clip"] = -1
     rows["time_s"] = np.arange(n) / 2
     rows["part"] = RNG.integers(2, size=n)
     return 100 * RNG.standard_normal((n, 44, 44)).astype(np.float32), rows
