@@ -17,7 +17,8 @@ import soundfile
 from kikiwake.features.mfcc import mfcc
 from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.wrn import PRESETS
-from kikiwake.tools.patches import PatchComposer, resample
+from kikiwake.tools.clips import resample
+from kikiwake.tools.patches import PatchComposer
 
 VOICES = Path("../shared/data/voices")
 SOURCES = ("fillets_nl", "tuxpaint", "rhasspy", "asterisk", "nemo")

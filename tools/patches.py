@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from ..features.mfcc import mfcc
@@ -50,6 +50,21 @@ class PatchSet:
         return len(self.label)
 
 
+class Origin(NamedTuple):
+    """Where the voice of a patch is from.
+
+    Attributes
+    ----------
+    clip : int
+        Number of the clip among its character's.
+    begin : int
+        Sample of the clip that the patch begins with; less than 0 where it begins before.
+    """
+
+    clip: int
+    begin: int
+
+
 class PatchComposer:
     """Composes training patches.
 
@@ -78,7 +93,10 @@ class PatchComposer:
         self._rate = settings.sample_rate
         self._patch = settings.patch_samples
         # A clip must hold the part that is taken at its beginning or end.
-        self._clips = [[c for c in one if len(c) >= self._patch // 2] for one in clips]
+        self._clips = [
+            [(number, clip) for number, clip in enumerate(one) if len(clip) >= self._patch // 2]
+            for one in clips
+        ]
         self._background = [b for b in background if len(b) >= max(self._rate, self._patch)]
         if not self._background:
             raise ValueError("background must hold sounds of at least a second and a patch")
@@ -97,36 +115,57 @@ class PatchComposer:
         labels[rng.random(n) < BACKGROUND_SHARE] = len(self._clips)
         out = np.empty((n, self._settings.n_mfcc, self._settings.patch_frames), np.float32)
         for index, label in enumerate(labels):
-            sound = (
-                self._nobody(rng) if label == len(self._clips) else self._somebody(int(label), rng)
-            )
-            out[index] = mfcc(self._record(sound, rng), self._settings)
+            out[index], _ = self.make(int(label), rng)
         return PatchSet(out, labels.astype(np.int64))
 
-    def _somebody(self, label: int, rng: np.random.Generator) -> _Float:
+    def make(self, label: int, rng: np.random.Generator) -> tuple[_Float, Origin | None]:
+        """Compose a patch.
+
+        Parameters
+        ----------
+        label : int
+            The character, or `n_classes` - 1 for the background.
+        rng : numpy.random.Generator
+            Draws everything.
+
+        Returns
+        -------
+        mfcc : ndarray of float32, shape (n_mfcc, patch_frames)
+        origin : Origin or None
+            Where the character's voice is from; None for the background.
+        """
+        if label == len(self._clips):
+            return mfcc(self._record(self._nobody(rng), rng), self._settings), None
+        voice, origin = self._somebody(label, rng)
+        return mfcc(self._record(voice, rng), self._settings), origin
+
+    def _somebody(self, label: int, rng: np.random.Generator) -> tuple[_Float, Origin]:
         kind = rng.random()
-        clip = self._clip(label, rng)
+        number, clip = self._clip(label, rng)
         if kind < 0.55 and len(clip) > self._patch:
-            voice = _cut(clip, self._patch, rng)
+            begin = int(rng.integers(len(clip) - self._patch + 1))
+            voice = clip[begin : begin + self._patch].copy()
         elif kind < 0.88:
-            voice = self._onset(clip, label, rng)
+            heard = min(int(rng.uniform(MIN_SPEECH_S, 0.48) * self._rate), self._patch, len(clip))
+            begin = heard - self._patch
+            voice = self._onset(clip[:heard], rng)
         else:
             tail = int(rng.uniform(0.02, MAX_TAIL_S) * self._rate)
+            begin = len(clip) + tail - self._patch
             voice = np.concatenate([clip, np.zeros(tail, np.float32)])[-self._patch :]
             voice = _pad_before(voice, self._patch)
         if rng.random() < 0.55:
             bed = _cut(self._bed(rng), self._patch, rng)
             voice = voice + bed * _gain_for_snr(voice, bed, rng.uniform(0, 25))
-        return voice
+        return voice, Origin(number, begin)
 
-    def _onset(self, clip: _Float, label: int, rng: np.random.Generator) -> _Float:
+    def _onset(self, beginning: _Float, rng: np.random.Generator) -> _Float:
         """Begin of a clip at the end of the patch, after silence or after somebody else."""
-        heard = min(int(rng.uniform(MIN_SPEECH_S, 0.48) * self._rate), self._patch)
-        voice = _pad_before(clip[:heard], self._patch)
+        voice = _pad_before(beginning, self._patch)
         if rng.random() < 0.45:
-            other = self._clip(int(rng.integers(len(self._clips))), rng)
+            _, other = self._clip(int(rng.integers(len(self._clips))), rng)
             gap = int(rng.uniform(0.0, 0.3) * self._rate)
-            room = self._patch - heard - gap
+            room = self._patch - len(beginning) - gap
             if room > 0:
                 before = other[-room:] * 10 ** (rng.uniform(-5, 5) / 20)
                 voice[room - len(before) : room] += before
@@ -138,7 +177,7 @@ class PatchComposer:
             return np.zeros(self._patch, np.float32)
         sound = _cut(self._bed(rng), self._patch, rng)
         if kind < 0.2:  # the end of a voice, long enough ago
-            clip = self._clip(int(rng.integers(len(self._clips))), rng)
+            _, clip = self._clip(int(rng.integers(len(self._clips))), rng)
             heard = int(rng.uniform(0.02, 0.14) * self._rate)
             sound = sound * np.float32(10 ** (rng.uniform(-60, -15) / 20))
             sound[:heard] += clip[-heard:]
@@ -163,20 +202,12 @@ class PatchComposer:
             mixed = np.fft.irfft(spectrum, self._patch).astype(np.float32)
         return np.clip(mixed, -1.0, 1.0)
 
-    def _clip(self, label: int, rng: np.random.Generator) -> _Float:
+    def _clip(self, label: int, rng: np.random.Generator) -> tuple[int, _Float]:
         clips = self._clips[label]
         return clips[int(rng.integers(len(clips)))]
 
     def _bed(self, rng: np.random.Generator) -> _Float:
         return self._background[int(rng.integers(len(self._background)))]
-
-
-def resample(y: _Float, source_rate: int, target_rate: int) -> _Float:
-    """Resample a whole mono signal as the pipeline resamples a live one."""
-    if source_rate == target_rate:
-        return y
-    resampled: _Float = soxr.resample(y, source_rate, target_rate, quality="HQ")
-    return resampled
 
 
 def _cut(y: _Float, n: int, rng: np.random.Generator) -> _Float:

@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     """Give a command line the commands of the workshop."""
     app.command()(split)
     app.command()(build)
+    app.command()(evaluate)
 
 
 def split(
@@ -126,6 +127,60 @@ def build(
             "beware: neighbours of the windows that are validated on are trained on; figures from "
             "this split are better than the truth"
         )
+
+
+def evaluate(
+    cast: Annotated[str, typer.Argument(help="A cast file, or 'starter'.", show_default=False)],
+    data: Annotated[
+        Path, typer.Argument(help="Folder of a data set; see kikiwake build.", show_default=False)
+    ],
+    part: Annotated[
+        Literal["train", "validation"], typer.Option(help="Which part of it.")
+    ] = "validation",
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write report.html, its pictures and figures.json."),
+    ] = None,
+    as_list: Annotated[
+        bool,
+        typer.Option("--list", help="Print truth and guess of each patch, and nothing else."),
+    ] = False,
+) -> None:
+    """Tell how well a cast names the patches of a data set.
+
+    Example: kikiwake evaluate show.cast patches --to report
+
+    Characters of the data set that the cast does not know are left out, and that is said.
+    """
+    from rich.text import Text
+
+    from ..models.cast import load_cast
+    from . import evaluate as work
+    from . import report
+    from .dataset import Dataset
+
+    if as_list and to is not None:
+        raise typer.BadParameter("--list prints nothing else, so it goes without --to")
+    if to is not None:
+        report.check_folder(to)  # what is wrong with it is said before anything is done
+    judged, patches = load_cast(cast), Dataset(data)
+    with console(stderr=True).status("") as status:
+        answers = work.ask(
+            judged,
+            patches,
+            part,
+            lambda done, of: status.update(Text(f"{done} of {of} windows done")),
+        )
+    if as_list:
+        # As UTF-8 on every system: it is for programs.
+        say("\n".join(work.origin_lines(answers)).encode())
+        return
+    figures = work.measure(answers, judged.network, data.resolve().name, part)
+    for line in work.describe(figures):
+        say(line)
+    if to is not None:
+        report.write_report(figures, to)
+        say(f"{to / report.PAGE}: written")
 
 
 def describe_dataset(data: Dataset) -> Iterator[str]:

@@ -5,7 +5,8 @@ import pytest
 
 from kikiwake.features.settings import FeatureSettings
 from kikiwake.tools import patches
-from kikiwake.tools.patches import BACKGROUND_SHARE, MIN_SPEECH_S, PatchComposer, PatchSet, resample
+from kikiwake.tools.clips import resample
+from kikiwake.tools.patches import BACKGROUND_SHARE, MIN_SPEECH_S, PatchComposer, PatchSet
 
 SETTINGS = FeatureSettings()
 RATE = SETTINGS.sample_rate

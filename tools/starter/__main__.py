@@ -30,10 +30,11 @@ from ...models.cast import (
 from ...models.runner import CastRunner
 from ...models.wrn import PRESETS
 from .. import quantize, train
-from ..patches import MAX_TAIL_S, PatchComposer, PatchSet, resample
+from ..clips import resample, shorten_pauses
+from ..patches import MAX_TAIL_S, PatchComposer, PatchSet
 from .background import Kind, make_background
 from .scene import write_demo
-from .speech import shorten_pauses, write_speech
+from .speech import write_speech
 from .voices import STARTER_VOICES
 
 PRESET = "small"
@@ -125,7 +126,7 @@ def clip_paths(speech: Path, name: str, voice: str) -> list[Path]:
 def read_clip(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """Read a clip at a given rate, without the long pauses: in them is nobody to be named."""
     y, rate = soundfile.read(path, dtype="float32")
-    return resample(shorten_pauses(y, longest=MAX_TAIL_S), rate, sample_rate)
+    return resample(shorten_pauses(y, sample_rate=rate, longest=MAX_TAIL_S), rate, sample_rate)
 
 
 def pack(

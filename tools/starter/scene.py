@@ -8,7 +8,7 @@ Notes
 -----
 Stretches are taken from the clean clips, before anything is mixed in: 10 ms frames within 38 dB of
 the turn's loudest frame, pauses up to 0.25 s filled. Longer pauses inside a line are the
-synthesizer's and are shortened first (`.speech.shorten_pauses`). Music and room tone are not in the
+synthesizer's and are shortened first (`..clips.shorten_pauses`). Music and room tone are not in the
 RTTM: where it names nobody, nobody speaks.
 
 References
@@ -26,11 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import KikiwakeError
+from ..clips import frame_levels, shorten_pauses
 from ..score import Segment
 from .background import SAMPLE_RATE as _RATE
 from .background import make_background, room_tone
 from .sentences import DEMO
-from .speech import DEFAULT_OUT, SAMPLE_RATE, frame_levels, shorten_pauses
+from .speech import DEFAULT_OUT, SAMPLE_RATE
 from .voices import VOICES_BY_ID
 
 Audio = npt.NDArray[np.float32]
@@ -94,7 +95,7 @@ def _read_clip(path: Path) -> Audio:
         raise KikiwakeError(f"{path}: cannot be read; synthesize the demo speech first") from error
     if sr != SAMPLE_RATE:
         raise KikiwakeError(f"{path}: {sr} Hz, not {SAMPLE_RATE}; synthesize the demo speech again")
-    mono = shorten_pauses(np.asarray(y.mean(axis=1), dtype=np.float32))
+    mono = shorten_pauses(np.asarray(y.mean(axis=1), dtype=np.float32), sample_rate=SAMPLE_RATE)
     return np.asarray(soxr.resample(mono, SAMPLE_RATE, _RATE), dtype=np.float32)
 
 

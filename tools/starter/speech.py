@@ -34,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import KikiwakeError
+from ..clips import trim_and_level
 from .sentences import DEMO, TRAIN, VALIDATION
 from .voices import STARTER_VOICES, VOICES_BY_ID, StarterVoice
 
@@ -52,13 +53,6 @@ TRAIN_PER_VOICE = 45
 VALIDATION_PER_VOICE = 12
 """Validation sentences a character speaks, of all in `.sentences.VALIDATION`."""
 
-_FRAME = SAMPLE_RATE // 100  # 10 ms: short enough to trim by, long enough for the deepest voice
-_TRIM_DB = -42.0  # below the loudest frame: silence at the ends
-_TRIM_PAD_S = 0.02
-_ACTIVE_DB = -30.0  # below the loudest frame: not counted as active for the loudness
-_PAUSE_DB = -38.0  # below the loudest frame: a pause inside speech
-_ACTIVE_RMS_DBFS = -23.0
-_PEAK_LIMIT = 0.9
 _SPEED_SPREAD = 0.08
 _STYLE_DIM = 256
 
@@ -151,114 +145,6 @@ def _kokoro() -> _Kokoro:
     return _Kokoro(threads=min(2, os.cpu_count() or 1))
 
 
-def frame_levels(y: Audio, *, frame_length: int) -> npt.NDArray[np.float64]:
-    """Level of each whole frame, frames side by side.
-
-    Parameters
-    ----------
-    y : np.ndarray, shape=(n,)
-    frame_length : int > 0
-        In samples.
-
-    Returns
-    -------
-    np.ndarray, shape=(n // frame_length,)
-        RMS in dB against full scale, at least -200.
-    """
-    n_frames = len(y) // frame_length
-    frames = y[: n_frames * frame_length].astype(np.float64).reshape(n_frames, frame_length)
-    power = np.mean(frames**2, axis=1)
-    return np.asarray(10.0 * np.log10(np.maximum(power, 1e-20)))
-
-
-def trim_and_level(y: Audio) -> Audio:
-    """Cut silence off both ends and even the loudness.
-
-    Silence is what lies 42 dB below the loudest 10 ms; 20 ms of it are kept. The RMS over frames
-    within 30 dB of the loudest becomes -23 dBFS, or less where the peak would exceed 0.9.
-
-    Parameters
-    ----------
-    y : np.ndarray, shape=(n,)
-        Speech at `SAMPLE_RATE`, at least 10 ms, not silent, finite.
-
-    Returns
-    -------
-    np.ndarray, shape=(m,), dtype=float32
-
-    Raises
-    ------
-    ValueError
-        If *y* is too short, silent, or not finite.
-    """
-    if len(y) < _FRAME or not np.all(np.isfinite(y)) or not np.any(y):
-        raise ValueError("y must be at least 10 ms of finite sound that is not silence")
-    levels = frame_levels(y, frame_length=_FRAME)
-    loudest = float(levels.max())
-    heard = np.flatnonzero(levels > loudest + _TRIM_DB)
-    pad = round(_TRIM_PAD_S * SAMPLE_RATE)
-    start = max(0, int(heard[0]) * _FRAME - pad)
-    stop = min(len(y), (int(heard[-1]) + 1) * _FRAME + pad)
-    y = y[start:stop].copy()
-    active = levels[levels > loudest + _ACTIVE_DB]
-    active_db = 10.0 * np.log10(np.mean(10.0 ** (active / 10.0)))
-    gain = 10.0 ** ((_ACTIVE_RMS_DBFS - active_db) / 20.0)
-    gain = min(gain, _PEAK_LIMIT / float(np.abs(y).max()))
-    y *= np.float32(gain)
-    # The cut may fall into breath; a fade as short as the pad makes it no click.
-    fade = min(pad, len(y) // 2)
-    ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
-    y[:fade] *= ramp
-    y[len(y) - fade :] *= ramp[::-1]
-    return y
-
-
-def shorten_pauses(y: Audio, *, longest: float = 0.22) -> Audio:
-    """Shorten the pauses inside speech, which the network makes longer than a dialogue's.
-
-    A pause is what lies 38 dB below the loudest 10 ms. Its middle is taken out and the ends are
-    joined by a crossfade of 5 ms.
-
-    Parameters
-    ----------
-    y : np.ndarray, shape=(n,)
-        Speech at `SAMPLE_RATE`; unchanged.
-    longest : float >= 0.02
-        What is left of a longer pause, in seconds, to the next 10 ms.
-
-    Returns
-    -------
-    np.ndarray, shape=(m,), dtype=float32
-        ``m <= n``.
-
-    Raises
-    ------
-    ValueError
-        If *longest* is too short.
-    """
-    if not longest >= 0.02:
-        raise ValueError(f"longest={longest} must be at least 0.02")
-    levels = frame_levels(y, frame_length=_FRAME)
-    if not len(levels):
-        return y.copy()
-    heard = np.flatnonzero(levels > levels.max() + _PAUSE_DB)
-    keep = round(longest * SAMPLE_RATE / _FRAME)
-    fade = _FRAME // 2
-    ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
-    parts: list[Audio] = []
-    start = 0
-    for left, right in zip(heard[:-1] + 1, heard[1:], strict=True):
-        if right - left <= keep:
-            continue
-        cut, resume = (int(left) + keep // 2) * _FRAME, (int(right) - (keep - keep // 2)) * _FRAME
-        part = y[start:cut].copy()
-        part[-fade:] = part[-fade:] * ramp[::-1] + y[resume - fade : resume] * ramp
-        parts.append(part)
-        start = resume
-    parts.append(y[start:])
-    return np.concatenate(parts)
-
-
 def synthesize(text: str, voice: StarterVoice, *, speed_factor: float = 1.0) -> Audio:
     """Speak one text in a character's voice.
 
@@ -298,7 +184,7 @@ def synthesize(text: str, voice: StarterVoice, *, speed_factor: float = 1.0) -> 
     y = kokoro.run(text, style, voice.speed * speed_factor / voice.pitch)
     # Taken as recorded at pitch * rate, the sound is that much higher and shorter.
     y = np.asarray(soxr.resample(y, SAMPLE_RATE * voice.pitch, SAMPLE_RATE), dtype=np.float32)
-    return trim_and_level(y)
+    return trim_and_level(y, sample_rate=SAMPLE_RATE)
 
 
 def _rng(seed: int, *words: str) -> np.random.Generator:

@@ -1,0 +1,298 @@
+"""Clips of single voices: found on disk, read, trimmed and evened.
+
+The layout is the origin's, below a folder for each recording::
+
+    CLIPS/<recording>/<actor>/<character>/0001.flac   somebody speaks
+    CLIPS/<recording>/<actor>/<character>/portrait.png
+    CLIPS/<recording>/background/0002.flac            nobody of interest does
+    CLIPS/<recording>/0003.flac                       not sorted yet
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from ..engine.mix import to_mono
+from ..errors import KikiwakeError
+
+Audio = npt.NDArray[np.float32]
+
+SOUNDS = frozenset({".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"})
+PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".webp"})
+BACKGROUND = "background"
+
+_TRIM_DB = -42.0  # below the loudest frame: silence at the ends
+_TRIM_PAD_S = 0.02
+_ACTIVE_DB = -30.0  # below the loudest frame: not counted as active for the loudness
+_PAUSE_DB = -38.0  # below the loudest frame: a pause inside speech
+_ACTIVE_RMS_DBFS = -23.0
+_PEAK_LIMIT = 0.9
+
+
+def _frame(sample_rate: int) -> int:
+    """10 ms: short enough to trim by, long enough for the deepest voice."""
+    return sample_rate // 100
+
+
+def frame_levels(y: Audio, *, frame_length: int) -> npt.NDArray[np.float64]:
+    """Level of each whole frame, frames side by side.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape=(n,)
+    frame_length : int > 0
+        In samples.
+
+    Returns
+    -------
+    np.ndarray, shape=(n // frame_length,)
+        RMS in dB against full scale, at least -200.
+    """
+    n_frames = len(y) // frame_length
+    frames = y[: n_frames * frame_length].astype(np.float64).reshape(n_frames, frame_length)
+    power = np.mean(frames**2, axis=1)
+    return np.asarray(10.0 * np.log10(np.maximum(power, 1e-20)))
+
+
+def trim_and_level(y: Audio, *, sample_rate: int) -> Audio:
+    """Cut silence off both ends and even the loudness.
+
+    Silence is what lies 42 dB below the loudest 10 ms; 20 ms of it are kept. The RMS over frames
+    within 30 dB of the loudest becomes -23 dBFS, or less where the peak would exceed 0.9.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape=(n,)
+        Speech of at least 10 ms, not silent, finite.
+    sample_rate : int >= 1000
+        In Hz.
+
+    Returns
+    -------
+    np.ndarray, shape=(m,), dtype=float32
+
+    Raises
+    ------
+    ValueError
+        If *y* is too short, silent, or not finite.
+    """
+    frame = _frame(sample_rate)
+    if len(y) < frame or not np.all(np.isfinite(y)) or not np.any(y):
+        raise ValueError("y must be at least 10 ms of finite sound that is not silence")
+    levels = frame_levels(y, frame_length=frame)
+    loudest = float(levels.max())
+    heard = np.flatnonzero(levels > loudest + _TRIM_DB)
+    pad = round(_TRIM_PAD_S * sample_rate)
+    start = max(0, int(heard[0]) * frame - pad)
+    stop = min(len(y), (int(heard[-1]) + 1) * frame + pad)
+    y = y[start:stop].copy()
+    active = levels[levels > loudest + _ACTIVE_DB]
+    active_db = 10.0 * np.log10(np.mean(10.0 ** (active / 10.0)))
+    gain = 10.0 ** ((_ACTIVE_RMS_DBFS - active_db) / 20.0)
+    gain = min(gain, _PEAK_LIMIT / float(np.abs(y).max()))
+    y *= np.float32(gain)
+    # The cut may fall into breath; a fade as short as the pad makes it no click.
+    fade = min(pad, len(y) // 2)
+    ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+    y[:fade] *= ramp
+    y[len(y) - fade :] *= ramp[::-1]
+    return y
+
+
+def shorten_pauses(y: Audio, *, sample_rate: int, longest: float = 0.22) -> Audio:
+    """Shorten the pauses inside speech.
+
+    A pause is what lies 38 dB below the loudest 10 ms. Its middle is taken out and the ends are
+    joined by a crossfade of 5 ms.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape=(n,)
+        Speech; unchanged.
+    sample_rate : int >= 1000
+        In Hz.
+    longest : float >= 0.02
+        What is left of a longer pause, in seconds, to the next 10 ms.
+
+    Returns
+    -------
+    np.ndarray, shape=(m,), dtype=float32
+        ``m <= n``.
+
+    Raises
+    ------
+    ValueError
+        If *longest* is too short.
+    """
+    if not longest >= 0.02:
+        raise ValueError(f"longest={longest} must be at least 0.02")
+    frame = _frame(sample_rate)
+    levels = frame_levels(y, frame_length=frame)
+    if not len(levels):
+        return y.copy()
+    heard = np.flatnonzero(levels > levels.max() + _PAUSE_DB)
+    keep = round(longest * sample_rate / frame)
+    fade = frame // 2
+    ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+    parts: list[Audio] = []
+    start = 0
+    for left, right in zip(heard[:-1] + 1, heard[1:], strict=True):
+        if right - left <= keep:
+            continue
+        cut, resume = (int(left) + keep // 2) * frame, (int(right) - (keep - keep // 2)) * frame
+        part = y[start:cut].copy()
+        part[-fade:] = part[-fade:] * ramp[::-1] + y[resume - fade : resume] * ramp
+        parts.append(part)
+        start = resume
+    parts.append(y[start:])
+    return np.concatenate(parts)
+
+
+class ClipError(KikiwakeError):
+    """A folder of clips, or a clip, cannot be used."""
+
+
+class ClipFile(msgspec.Struct, frozen=True):
+    """A clip that has been sorted.
+
+    Attributes
+    ----------
+    path : Path
+        Of the sound file.
+    recording : str
+        The folder below the folder of clips.
+    voice : tuple of str, or None
+        Actor and character; None where nobody of interest speaks.
+    """
+
+    path: Path
+    recording: str
+    voice: tuple[str, str] | None
+
+
+def find_clips(folder: Path) -> list[ClipFile]:
+    """Find the clips of a folder that have been sorted.
+
+    Parameters
+    ----------
+    folder : Path
+        Laid out as this module says.
+
+    Returns
+    -------
+    list of ClipFile
+        By recording, voice and name. Hidden files and folders are passed over.
+
+    Raises
+    ------
+    ClipError
+        There is no such folder, or it cannot be read.
+    """
+    found = []
+    for recording in _folders(folder):
+        for actor in _folders(recording):
+            if actor.name == BACKGROUND:
+                found += [ClipFile(path, recording.name, None) for path in _sounds(actor)]
+                continue
+            for character in _folders(actor):
+                voice = (actor.name, character.name)
+                found += [ClipFile(path, recording.name, voice) for path in _sounds(character)]
+    return found
+
+
+def find_unsorted(folder: Path) -> list[Path]:
+    """Find the clips of a folder that nobody has sorted yet; see `find_clips`."""
+    return [path for recording in _folders(folder) for path in _sounds(recording)]
+
+
+def find_portraits(folder: Path) -> dict[tuple[str, str], Path]:
+    """Find a picture of each voice, actor and character, that has one; see `find_clips`."""
+    found: dict[tuple[str, str], Path] = {}
+    for recording in _folders(folder):
+        for actor in _folders(recording):
+            for character in _folders(actor):
+                pictures = _files(character, PICTURES)
+                # The origin also has a small one of each.
+                pictures.sort(key=lambda path: path.stem.startswith("small_"))
+                if pictures:
+                    found.setdefault((actor.name, character.name), pictures[0])
+    return found
+
+
+def read_clip(path: Path, sample_rate: int, *, longest_pause_s: float) -> Audio:
+    """Read a clip as it is trained on: mono, trimmed, loudness evened, without long pauses.
+
+    Parameters
+    ----------
+    path : Path
+        Of the sound file.
+    sample_rate : int > 0
+        In Hz, that it is wanted at.
+    longest_pause_s : float >= 0.02
+        See `shorten_pauses`.
+
+    Returns
+    -------
+    np.ndarray, shape=(n,), dtype=float32
+
+    Raises
+    ------
+    ClipError
+        It cannot be read, is empty, or is silent.
+    """
+    y = read_sound(path, sample_rate)
+    try:
+        y = trim_and_level(y, sample_rate=sample_rate)
+    except ValueError:
+        raise ClipError(f"{path}: holds no sound, or less than 10 ms of it") from None
+    return shorten_pauses(y, sample_rate=sample_rate, longest=longest_pause_s)
+
+
+def read_sound(path: Path, sample_rate: int) -> Audio:
+    """Read a sound file whole, mono, at a given rate; what is no number in it becomes 0.
+
+    Raises
+    ------
+    ClipError
+        It cannot be read.
+    """
+    try:
+        y, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
+        raise ClipError(f"{path}: cannot be read as sound: {reason}") from None
+    mono, _ = to_mono(y)
+    return resample(mono, rate, sample_rate)
+
+
+def resample(y: Audio, source_rate: int, target_rate: int) -> Audio:
+    """Resample a whole mono signal as the pipeline resamples a live one."""
+    if source_rate == target_rate or not len(y):
+        return y
+    resampled: Audio = soxr.resample(y, source_rate, target_rate, quality="HQ")
+    return resampled
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _listed(folder) if path.is_dir()]
+
+
+def _sounds(folder: Path) -> list[Path]:
+    return _files(folder, SOUNDS)
+
+
+def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    return [p for p in _listed(folder) if p.suffix.lower() in suffixes and p.is_file()]
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ClipError(f"{folder}: cannot be read: {error.strerror}") from None
