@@ -211,6 +211,12 @@ def find_unsorted(folder: Path) -> list[Path]:
     return [path for recording in _folders(folder) for path in _sounds(recording)]
 
 
+def find_sounds(folder: Path) -> list[Path]:
+    """Find the sound files of a folder, and of the folders in it."""
+    inner = [path for place in _folders(folder) for path in find_sounds(place)]
+    return [*_sounds(folder), *inner]
+
+
 def find_portraits(folder: Path) -> dict[tuple[str, str], Path]:
     """Find a picture of each voice, actor and character, that has one; see `find_clips`."""
     found: dict[tuple[str, str], Path] = {}

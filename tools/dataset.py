@@ -10,6 +10,8 @@ A data set is a folder:
     set may be larger than the memory.
 ``rows-0000.npy``, ...
     For each patch of the shard a row of `ROW`.
+``portraits/...``
+    Pictures, as named by the characters; may be none.
 
 Nothing in it is executed on reading: there is no pickle.
 """
@@ -32,7 +34,7 @@ from .patches import PatchSet
 FORMAT = "kikiwake-patches"
 VERSION = 1
 CARD_NAME = "patches.json"
-SHARD = 4096
+SHARD = 1024
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, ...] = ("train", "validation")
 
@@ -68,6 +70,8 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
         Where they come from.
     clips : tuple of str
         The sound files they come from, where there are any: paths below the folder of clips.
+    copies : int
+        Patches to train on for each half second of a voice.
     shards : tuple of int
         Patches in each shard.
     """
@@ -79,6 +83,7 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
     features: FeatureSettings
     recordings: tuple[str, ...]
     clips: tuple[str, ...] = ()
+    copies: int = 1
     shards: tuple[int, ...] = ()
 
     @property
@@ -96,6 +101,9 @@ class DatasetWriter:
         Of the data set. It is made where it is not there.
     card : DatasetCard
         Without its `shards`.
+    made_of : str
+        Whatever tells one data set from another: what is there of another one, unfinished, is
+        removed.
 
     Raises
     ------
@@ -103,15 +111,20 @@ class DatasetWriter:
         The folder holds a finished data set, or cannot be written to.
     """
 
-    def __init__(self, folder: Path, card: DatasetCard) -> None:
+    def __init__(self, folder: Path, card: DatasetCard, made_of: str = "") -> None:
         self.folder = folder
         self._card = card
+        self._begun = folder / "begun"
         if (folder / CARD_NAME).exists():
             raise DatasetError(
                 f"{folder}: holds a data set; remove it, or choose another folder with --to"
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if not self._begun.exists() or self._begun.read_text() != made_of:
+                for old in [*folder.glob("rows-*.npy"), *folder.glob("mfcc-*.npy")]:
+                    old.unlink()
+                self._begun.write_text(made_of)
         except OSError as error:
             raise DatasetError(f"{folder}: cannot be made: {error.strerror}") from None
 
@@ -146,16 +159,24 @@ class DatasetWriter:
         _save(_mfcc_file(self.folder, shard), mfcc.astype(np.float16))
         _save(_rows_file(self.folder, shard), rows)
 
+    def add_portrait(self, member: str, picture: Path) -> None:
+        """Keep a picture of a character, under the name that the card has for it."""
+        target = self.folder / member
+        try:
+            target.parent.mkdir(exist_ok=True)
+            _replace(target, picture.read_bytes())
+        except OSError as error:
+            raise DatasetError(f"{picture}: cannot be copied: {error.strerror}") from None
+
     def finish(self, shards: int) -> None:
         """Close the data set, which holds so many shards."""
         counts = tuple(len(_load(_rows_file(self.folder, shard))) for shard in range(shards))
         card = msgspec.structs.replace(self._card, shards=counts)
         text = msgspec.json.format(msgspec.json.encode(card), indent=2)
         target = self.folder / CARD_NAME
-        temporary = target.with_name(f".{target.name}.part")
         try:
-            temporary.write_bytes(text + b"\n")
-            temporary.replace(target)
+            _replace(target, text + b"\n")
+            self._begun.unlink()
         except OSError as error:
             raise DatasetError(f"{target}: cannot be written: {error.strerror}") from None
 
@@ -254,6 +275,15 @@ def _save(path: Path, array: NDArray[Any]) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _load(path: Path, mapped: bool = False) -> NDArray[Any]:

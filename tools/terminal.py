@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import KikiwakeError
@@ -32,3 +34,50 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far something is, where standard error is a terminal.
+
+    Yields
+    ------
+    callable
+        To be told what is being done, how much of it is done, and of how much.
+    """
+    from rich.progress import Progress
+    from rich.text import Text
+
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(what: str, done: int, of: int) -> None:
+            bar.update(task, description=Text(what).markup, completed=done, total=of)
+
+        yield tell
+
+
+@contextlib.contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Say which extra to install where a package is missing.
+
+    Parameters
+    ----------
+    name : str
+        The extra, as in ``setup.cfg``.
+    what : str
+        What needs it, as the error begins.
+
+    Raises
+    ------
+    KikiwakeError
+        A package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "kikiwake").partition(".")[0] == "kikiwake":
+            raise
+        raise KikiwakeError(
+            f"{what} needs {error.name}, which is not installed: pip install 'kikiwake[{name}]'"
+        ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,20 +11,149 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import KikiwakeError
-from .terminal import console, say
+from .terminal import console, extra, progress_bar, say
 
 if TYPE_CHECKING:
     from .dataset import Dataset
+    from .record import Recorder
 
 # With less, a character is learnt badly and its figures mean little.
 FEW_S = 15.0
+METER_S = 0.08
 
 
 def add_to(app: typer.Typer) -> None:
     """Give a command line the commands of the workshop."""
+    app.command()(record)
     app.command()(split)
     app.command()(build)
     app.command()(evaluate)
+
+
+def record(
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="The file, episode1.flac; or a folder, for names by date and time.",
+            show_default=False,
+        ),
+    ],
+    input: Annotated[
+        str | None,
+        typer.Option(
+            help="As for run: loopback, default, a device, a file, or - (raw PCM on standard "
+            "input). Without it, as in the config file."
+        ),
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Sampling rate in Hz; needed for --input -.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="Channels, of --input - (1) or asked of a device.")
+    ] = None,
+    sample_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Samples of --input -: s16 (the default), s24, s32, f32."),
+    ] = None,
+    for_s: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", help="End after so long.")
+    ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish", help="Record nothing; only give what a killed recording left its name."
+        ),
+    ] = False,
+) -> None:
+    """Record what the computer plays, for hours, until Ctrl-C, q, or the end of the sound.
+
+    Example: kikiwake record episode1.flac
+
+    16 bit FLAC, rate and channels as they come. The space bar or m sets a mark, which goes to
+    episode1.marks.txt, a label track of Audacity. While it records the sound is in
+    .episode1.flac.part. When it was killed, the next recording in that folder gives that its name
+    first, and what would be the same file becomes episode1-2.flac. No other file is written over.
+    """
+    from ..engine.config import load_settings
+    from . import record as work
+
+    folder = work.folder_of(out)
+    finished, failed = [], 0
+    for part in work.unfinished(folder):
+        try:
+            found = work.finish(part)
+        except KikiwakeError as error:
+            # What cannot be helped now is no reason to miss what is to be recorded.
+            say(f"not finished: {error}")
+            failed += 1
+            continue
+        if found is not None:
+            path, seconds = found
+            finished.append(path)
+            say(f"{path}: finished; it was broken off after {seconds:.1f} s")
+    if finish:
+        if failed:
+            raise KikiwakeError(f"{failed} recordings could not be finished")
+        if not finished:
+            say(f"{folder}: nothing is left to finish")
+        return
+
+    from ..engine.capture import open_source
+    from ..quiet import python_stderr
+    from .view import clock, describe_counters
+
+    source = open_source(
+        input or load_settings().input,
+        sample_rate=rate,
+        channels=channels,
+        sample_format=sample_format,
+        latency_ms=work.BLOCK_MS,
+        max_lag_ms=work.LONGEST_LAG_MS,
+    )
+    recorder = work.Recorder(source, work.name_for(out, finished), seconds=for_s)
+    try:
+        with python_stderr(), work.ended_by_signals(recorder.stop), recorder:
+            _watch_recording(recorder)
+    finally:
+        # Whatever ended it: how much there is now.
+        progress = recorder.progress
+        if progress.seconds:
+            say(
+                f"{recorder.path}: {clock(progress.seconds)} recorded, loudest peak "
+                f"{progress.loudest_db:.1f} dB, {progress.clipped} samples at full scale"
+            )
+            if lost := describe_counters(progress.counters):
+                say(f"{recorder.path}: {lost}")
+            if progress.marks:
+                say(f"{work.marks_path(recorder.path)}: {progress.marks} marks")
+    if not progress.seconds:
+        say("nothing was heard, and nothing recorded")
+
+
+def _watch_recording(recorder: Recorder) -> None:
+    """Record, with a meter where there is a terminal, and with its keys."""
+    from rich.text import Text
+
+    from .record import keys, meter
+
+    out = console(stderr=True)
+    told, shown_at = None, 0.0
+    with contextlib.ExitStack() as stack:
+        pressed = stack.enter_context(keys())
+        status = stack.enter_context(out.status("")) if out.is_terminal else None
+        for progress in recorder:
+            for key in pressed():
+                if key in " mM":
+                    recorder.mark()
+                elif key in "qQ\x03":
+                    recorder.stop()
+            if progress.notice != told:
+                told = progress.notice
+                out.print(f"kikiwake: {told or 'all is well again'}", markup=False, soft_wrap=True)
+            # A file is read faster than anybody looks.
+            if status is not None and time.monotonic() > shown_at + METER_S:
+                shown_at = time.monotonic()
+                status.update(Text(meter(progress)))
 
 
 def split(
@@ -99,34 +230,81 @@ def split(
 
 
 def build(
-    from_devil_ear: Annotated[
-        Path,
-        typer.Option(help="A clone of tail-island/devil-ear, or its converted data set."),
-    ],
+    clips: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of sorted clips: RECORDING/ACTOR/CHARACTER/0001.flac.", show_default=False
+        ),
+    ] = None,
     to: Annotated[Path, typer.Option(help="Folder for the data set.")] = Path("patches"),
+    background: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of music, noise and effects without speech; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    validate_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A recording to validate on, and not to train on; may be given several times. "
+            "Otherwise they are chosen.",
+            show_default=False,
+        ),
+    ] = None,
+    copies: Annotated[
+        int, typer.Option(min=1, max=100, help="Patches of each half second of a voice.")
+    ] = 6,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    from_devil_ear: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of clips: a clone of tail-island/devil-ear, or its converted data set.",
+            show_default=False,
+        ),
+    ] = None,
     by: Annotated[
         Literal["block", "origin"],
         typer.Option(
-            help="What to validate on: the last fifth of each character's windows, or the origin's "
-            "own choice by chance, whose neighbours are in training."
+            help="With --from-devil-ear, what to validate on: the last fifth of each character's "
+            "windows, or the origin's own choice by chance, whose neighbours are in training."
         ),
     ] = "block",
 ) -> None:
     """Make a data set to train on.
 
-    Example: kikiwake build --from-devil-ear devil-ear --to patches
-    """
-    from .dataset import Dataset
-    from .devil_ear import import_devil_ear
+    Example: kikiwake build clips --to patches
 
-    import_devil_ear(from_devil_ear, to, by)
+    Patches are composed of the clips, over music, noise and effects (synthesized ones, besides
+    those of --background and of RECORDING/background), in rooms, behind channels, at any level.
+    Stopped and started again, it goes on where it was.
+    """
+    if (clips is None) == (from_devil_ear is None):
+        raise KikiwakeError(
+            "build needs either a folder of sorted clips, or --from-devil-ear with a folder"
+        )
+    from .dataset import Dataset
+
+    warnings = []
+    if from_devil_ear is not None:
+        from .devil_ear import import_devil_ear
+
+        import_devil_ear(from_devil_ear, to, by)
+        if by == "origin":
+            warnings.append(
+                "neighbours of the windows that are validated on are trained on; figures from this "
+                "split are better than the truth"
+            )
+    elif clips is not None:
+        with extra("train", "composing patches"):
+            from . import build as work
+        recipe = work.Recipe(copies=copies, seed=seed, validate_on=tuple(validate_on or ()))
+        with progress_bar() as tell:
+            _, warnings = work.build(clips, to, recipe, background or (), tell)
     for line in describe_dataset(Dataset(to)):
         say(line)
-    if by == "origin":
-        say(
-            "beware: neighbours of the windows that are validated on are trained on; figures from "
-            "this split are better than the truth"
-        )
+    for warning in warnings:
+        say(f"beware: {warning}")
 
 
 def evaluate(
@@ -198,6 +376,7 @@ def describe_dataset(data: Dataset) -> Iterator[str]:
         for part in PARTS
     }
     seconds = {part: count * card.features.patch_s for part, count in counts.items()}
+    seconds["train"] = seconds["train"] / card.copies
     width = max(map(len, names))
     yield f"{'':{width}}  train, s  validation, s"
     for number, name in enumerate(names):
