@@ -9,7 +9,7 @@ from kikiwake.engine.config import Settings
 from kikiwake.engine.pipeline import Pipeline
 from kikiwake.features.settings import ORIGIN
 from kikiwake.models.cast import load_cast
-from kikiwake.models.wrn import PRESETS, build_wrn
+from kikiwake.models.wrn import NETWORKS, build_wrn
 
 RATE = 48_000
 ROUNDS = 20
@@ -60,7 +60,7 @@ def test_hop_beside_the_origin(report):
     except ImportError as error:
         report("\n".join([*table, f"origin's way: not measured ({error}); install .[test]"]))
         return
-    network = build_wrn(PRESETS["origin"], n_coefficients=44, n_frames=44, n_classes=32)
+    network = build_wrn(NETWORKS["origin"], n_coefficients=44, n_frames=44, n_classes=32)
     softmax = keras.Sequential([network, keras.layers.Softmax()])
     patch = speech_like(1)[: ORIGIN.patch_samples, 0].copy()
     theirs = []

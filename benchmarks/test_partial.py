@@ -16,9 +16,9 @@ import soundfile
 
 from kikiwake.features.mfcc import mfcc
 from kikiwake.features.settings import FeatureSettings
-from kikiwake.models.wrn import PRESETS
+from kikiwake.models.wrn import NETWORKS
 from kikiwake.tools.clips import resample
-from kikiwake.tools.patches import PatchComposer
+from kikiwake.tools.patches import Origin, PatchComposer
 
 VOICES = Path("../shared/data/voices")
 SOURCES = ("fillets_nl", "tuxpaint", "rhasspy", "asterisk", "nemo")
@@ -32,16 +32,25 @@ RATE = FEATURES.sample_rate
 class WholeComposer(PatchComposer):
     """As the other, but every turn has been heard for as long as the patch, if it lasts so long."""
 
-    def _onset(self, clip, label, rng):
+    def _somebody(self, label, rng):
         for _ in range(20):
+            number, clip = self._clip(label, rng)
             if len(clip) > self._patch:
                 break
-            clip = self._clip(label, rng)
         start = int(rng.integers(max(1, len(clip) - self._patch)))
         voice = np.zeros(self._patch, np.float32)
         cut = clip[start : start + self._patch]
         voice[-len(cut) :] = cut
-        return voice
+        if rng.random() < 0.55:
+            voice = over_a_bed(voice, self._bed(rng), rng.uniform(0, 25), rng)
+        return voice, Origin(number, start)
+
+
+def over_a_bed(voice, bed, snr_db, rng):
+    start = int(rng.integers(len(bed) - len(voice) + 1))
+    bed = bed[start : start + len(voice)]
+    ratio = np.mean(voice[voice != 0] ** 2) / max(np.mean(bed**2), 1e-12)
+    return voice + bed * np.float32(np.sqrt(ratio * 10 ** (-snr_db / 10)))
 
 
 def read(path):
@@ -104,19 +113,19 @@ def test_partial_patches(report, clips, tmp_path):
     for name, composer in (("with", PatchComposer), ("without", WholeComposer)):
         made = composer(of_train, beds, FEATURES)
         patches = made.compose(PATCHES, np.random.default_rng(1))
-        model = train.train(
+        trained = train.train(
             patches,
             made.compose(1000, np.random.default_rng(2)),
-            settings=PRESETS["tiny"],
+            network=NETWORKS["tiny"],
+            recipe=train.Recipe(epochs=EPOCHS),
             n_classes=made.n_classes,
-            epochs=EPOCHS,
             folder=tmp_path / name,
         )
-        mean, std = train.normalisation(patches)
+        model = trained.model()
         right[name] = []
         for heard_ms in HEARD_MS:
             asked, label = beginnings(of_test, heard_ms, np.random.default_rng(3))
-            logits = model.predict(train.standardise(asked, mean, std), batch_size=256, verbose=0)
+            logits = model.predict(trained.standardised(asked), batch_size=256, verbose=0)
             right[name].append(round(100 * float((logits.argmax(axis=1) == label).mean()), 1))
     table = [
         f"{len(of_test)} people, other sessions than trained on, top-1 of one patch in %",

@@ -8,6 +8,8 @@ A cast is a ZIP archive, stored or deflated, with these members:
     The network: int8 or float32, one patch in, one row of logits out.
 ``portraits/...``
     Pictures, as named by the characters; may be none.
+``weights.npz``
+    The network as it was trained, for those who train on; may be missing.
 
 Nothing in it is executed on reading: there is no pickle and no custom op.
 """
@@ -31,6 +33,7 @@ FORMAT = "kikiwake-cast"
 VERSION = 1
 CARD_NAME = "cast.json"
 NETWORK_NAME = "network.tflite"
+WEIGHTS_NAME = "weights.npz"
 PORTRAITS = "portraits"
 STARTER = "starter"
 MAX_MEMBER_BYTES = 256 * 2**20  # a ZIP bomb must not fill the memory
@@ -61,6 +64,9 @@ class Calibration(msgspec.Struct, frozen=True):
     ----------
     temperature : float > 0
         Logits are divided by it before the softmax [1]_.
+    unknown : float, 0 to 1
+        Where the likeliest character of a patch has less than this, the voice may be none of the
+        cast's: so it was for one in twenty of the patches that were validated on.
 
     References
     ----------
@@ -68,6 +74,7 @@ class Calibration(msgspec.Struct, frozen=True):
     """
 
     temperature: float = 1.0
+    unknown: float = 0.0
 
 
 class CastCard(msgspec.Struct, frozen=True):
@@ -133,11 +140,25 @@ class Cast(msgspec.Struct, frozen=True):
         The ``.tflite`` model.
     portraits : dict of str to bytes
         Pictures by member name.
+    weights : bytes or None
+        The network as it was trained.
     """
 
     card: CastCard
     network: bytes
     portraits: dict[str, bytes] = {}
+    weights: bytes | None = None
+
+    def members(self) -> dict[str, bytes]:
+        """Give what the archive holds, by name."""
+        members = {
+            CARD_NAME: msgspec.json.format(msgspec.json.encode(self.card), indent=2),
+            NETWORK_NAME: self.network,
+            **self.portraits,
+        }
+        if self.weights is not None:
+            members[WEIGHTS_NAME] = self.weights
+        return members
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the cast to `path`, whole or not at all.
@@ -145,14 +166,9 @@ class Cast(msgspec.Struct, frozen=True):
         The same cast gives the same bytes: members carry no time of day.
         """
         path = Path(path)
-        members = {
-            CARD_NAME: msgspec.json.format(msgspec.json.encode(self.card), indent=2),
-            NETWORK_NAME: self.network,
-            **self.portraits,
-        }
         temporary = path.with_name(path.name + ".part")
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in members.items():
+            for name, data in self.members().items():
                 archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
         temporary.replace(path)
 
@@ -285,8 +301,9 @@ def read_cast(where: str, data: bytes) -> Cast:
             for character in card.characters
             if character.portrait is not None
         }
+        weights = _member(archive, WEIGHTS_NAME, damaged) if WEIGHTS_NAME in names else None
     _check(card, network, damaged)
-    return Cast(card, network, portraits)
+    return Cast(card, network, portraits, weights)
 
 
 def _member(archive: zipfile.ZipFile, name: str, damaged: str) -> bytes:

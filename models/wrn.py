@@ -5,7 +5,7 @@ Importing this module does not load Keras; building a model does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FIRST_FILTERS = 16
 L2 = 1e-4
+DROPOUT = 0.2
 
 
 class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,21 +23,26 @@ class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     width : int > 0
-        Factor on the filters of the three blocks, which are 16, 32 and 64 at width 1.
+        Factor on the filters: 16 at width 1; over patches 16, 32 and 64 in the three blocks.
     units : int > 0
-        Residual units in each block.
+        Residual units, over patches in each block.
+    over : {"time", "patch"}
+        What the convolutions go over: time alone, the coefficients being channels, or the patch as
+        if it were a picture, as the origin's. Neighbouring coefficients have nothing in common as
+        neighbouring pixels have; over time alone a network of the same cost learns more.
     """
 
     width: int
     units: int
+    over: Literal["time", "patch"] = "time"
 
 
-PRESETS = {
-    "tiny": NetworkSettings(width=1, units=1),
-    "small": NetworkSettings(width=2, units=1),
-    "medium": NetworkSettings(width=2, units=2),
-    "large": NetworkSettings(width=4, units=2),
-    "origin": NetworkSettings(width=10, units=4),
+NETWORKS = {
+    "tiny": NetworkSettings(width=4, units=2),
+    "small": NetworkSettings(width=8, units=3),
+    "medium": NetworkSettings(width=12, units=4),
+    "large": NetworkSettings(width=20, units=6),
+    "origin": NetworkSettings(width=10, units=4, over="patch"),
 }
 
 
@@ -48,7 +54,7 @@ def build_wrn(
     Parameters
     ----------
     settings : NetworkSettings
-        Width and units; see `PRESETS`.
+        Its form; see `NETWORKS`.
     n_coefficients, n_frames : int > 0
         Shape of the patch.
     n_classes : int > 0
@@ -68,8 +74,12 @@ def build_wrn(
 
     Notes
     -----
-    Pre-activation units BN-conv-BN-ReLU-conv-BN around an identity [1]_, channels widened by zero
+    Over patches: units BN-conv-BN-ReLU-conv-BN around an identity [1]_, channels widened by zero
     padding [2]_, average pooling between the blocks, as in tail-island/devil-ear ``train.py``.
+
+    Over time: a first convolution over all coefficients and 5 frames, then units
+    conv-BN-ReLU-conv-BN around an identity, whose normalisations an int8 network has folded into
+    the convolutions; half as many frames from the second unit on; mean and maximum over time.
 
     References
     ----------
@@ -88,6 +98,44 @@ def build_wrn(
     ):
         if value < 1:
             raise ValueError(f"{name}={value} must be a positive integer")
+
+    inputs = keras.Input((n_coefficients, n_frames, 1), name="mfcc")
+    x = _over_time(inputs, settings) if settings.over == "time" else _over_patch(inputs, settings)
+    penalty = regularizers.L2(L2) if settings.over == "patch" else None
+    # float32 whatever the compute precision: a loss on bfloat16 logits does not converge well.
+    logits = layers.Dense(n_classes, kernel_regularizer=penalty, dtype="float32", name="logits")(x)
+    return keras.Model(
+        inputs, logits, name=f"wrn_{settings.over}_{settings.width}_{settings.units}"
+    )
+
+
+def _over_time(x: keras.KerasTensor, settings: NetworkSettings) -> keras.KerasTensor:
+    from keras import layers
+
+    filters = FIRST_FILTERS * settings.width
+
+    def conv(x: keras.KerasTensor) -> keras.KerasTensor:
+        x = layers.Conv2D(filters, (1, 3), padding="same", use_bias=False)(x)
+        return layers.BatchNormalization()(x)
+
+    x = layers.ZeroPadding2D(((0, 0), (2, 2)))(x)
+    x = layers.Conv2D(filters, (x.shape[1], 5), use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    for unit in range(settings.units):
+        if unit == 1:
+            x = layers.AveragePooling2D((1, 2))(x)
+        y = layers.ReLU()(conv(x))
+        if unit:
+            y = layers.SpatialDropout2D(DROPOUT / 2)(y)
+        x = layers.Add()([x, conv(y)])
+    x = layers.ReLU()(x)
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+    return layers.Dropout(DROPOUT)(x)
+
+
+def _over_patch(x: keras.KerasTensor, settings: NetworkSettings) -> keras.KerasTensor:
+    import keras
+    from keras import layers, regularizers
 
     def conv(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
         return layers.Conv2D(
@@ -111,8 +159,7 @@ def build_wrn(
             return x
         return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, extra)))
 
-    inputs = keras.Input((n_coefficients, n_frames, 1), name="mfcc")
-    x = conv(inputs, FIRST_FILTERS)
+    x = conv(x, FIRST_FILTERS)
     for block in range(3):
         if block:
             x = layers.AveragePooling2D(2)(x)
@@ -121,9 +168,4 @@ def build_wrn(
         for _ in range(settings.units):
             x = unit(x, filters)
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dense(256, kernel_regularizer=regularizers.L2(L2))(x)
-    # float32 whatever the compute precision: a loss on bfloat16 logits does not converge well.
-    logits = layers.Dense(
-        n_classes, kernel_regularizer=regularizers.L2(L2), dtype="float32", name="logits"
-    )(x)
-    return keras.Model(inputs, logits, name=f"wrn_{settings.width}_{settings.units}")
+    return layers.Dense(256, kernel_regularizer=regularizers.L2(L2))(x)

@@ -29,6 +29,7 @@ from ..models.cast import (
     NETWORK_NAME,
     PORTRAITS,
     STARTER,
+    WEIGHTS_NAME,
     Cast,
     Character,
     check_portrait_name,
@@ -481,11 +482,8 @@ def unpack_cast(cast: Cast, folder: str | os.PathLike[str], *, force: bool = Fal
     where = f"folder {folder}"
     _check_members(cast)
     # The card last: a folder that has one is whole.
-    members = {
-        **cast.portraits,
-        NETWORK_NAME: cast.network,
-        CARD_NAME: msgspec.json.format(msgspec.json.encode(cast.card), indent=2) + b"\n",
-    }
+    members = cast.members()
+    members[CARD_NAME] = members.pop(CARD_NAME) + b"\n"
     with _telling(f"{where}: cannot be written"):
         target = Path(os.path.realpath(_expanded(folder, where)))
         there = target.is_dir()
@@ -574,6 +572,8 @@ def read_folder(
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         parts = {CARD_NAME: msgspec.json.encode(card), NETWORK_NAME: network, **portraits}
+        if (root / WEIGHTS_NAME).exists():
+            parts[WEIGHTS_NAME] = member(WEIGHTS_NAME)
         for name, data in parts.items():
             file.writestr(name, data)
     cast = read_cast(str(folder), archive.getvalue())

@@ -19,6 +19,7 @@ Nothing in it is executed on reading: there is no pickle.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,6 @@ from numpy.typing import NDArray
 from ..errors import KikiwakeError
 from ..features.settings import FeatureSettings
 from ..models.cast import Character
-from .patches import PatchSet
 
 FORMAT = "kikiwake-patches"
 VERSION = 1
@@ -47,6 +47,25 @@ ROW = np.dtype(
         ("part", "u1"),  # index into `PARTS`
     ]
 )
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """Patches with labels.
+
+    Attributes
+    ----------
+    mfcc : ndarray of float32 or float16, shape (n, n_mfcc, patch_frames)
+        Features, not standardised.
+    label : ndarray of int64, shape (n,)
+        Index of the character; background is the last class.
+    """
+
+    mfcc: NDArray[np.floating[Any]]
+    label: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.label)
 
 
 class DatasetError(KikiwakeError):
@@ -247,10 +266,10 @@ class Dataset:
         Returns
         -------
         PatchSet
-            In that order.
+            In that order, in float16 as they are kept.
         """
         features = self.card.features
-        out = np.empty((len(numbers), features.n_mfcc, features.patch_frames), np.float32)
+        out = np.empty((len(numbers), features.n_mfcc, features.patch_frames), np.float16)
         shard_of = np.searchsorted(self._begin, numbers, side="right") - 1
         for shard in np.unique(shard_of):
             these = shard_of == shard

@@ -10,7 +10,6 @@ should say.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from ..features.mfcc import mfcc
 from ..features.settings import FeatureSettings
 from .augment import band_limit, between, reverberate
+from .dataset import PatchSet
 
 _Float = NDArray[np.float32]
 
@@ -29,25 +29,6 @@ MAX_TAIL_S = 0.2
 BACKGROUND_SHARE = 0.25
 # What sound has been sampled at on its way, by chance: the names must not depend on it.
 SAMPLE_RATES = 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000
-
-
-@dataclass(frozen=True)
-class PatchSet:
-    """Patches with labels.
-
-    Attributes
-    ----------
-    mfcc : ndarray of float32, shape (n, n_mfcc, patch_frames)
-        Features, not standardised.
-    label : ndarray of int64, shape (n,)
-        Index of the character; background is the last class.
-    """
-
-    mfcc: _Float
-    label: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.label)
 
 
 class Origin(NamedTuple):

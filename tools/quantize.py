@@ -2,20 +2,334 @@
 
 from __future__ import annotations
 
-import os
+import io
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.runner import load_interpreter
+from ..models.cast import VERSION, Calibration, Cast, CastCard, network_digest
+from ..models.runner import CastRunner, load_interpreter
+from ..quiet import quiet_stderr
+from .dataset import Dataset, DatasetError, PatchSet
+from .train import Trained, TrainingError, load_tensorflow, read_training
 
 if TYPE_CHECKING:
     import keras
 
 REPRESENTATIVE = 500
+# More than this lost by quantizing, in points, is trained back.
+MOST_LOST = 0.5
+_FINE_TUNE_STEPS = 300
+# Of the patches that are validated on, so many may be taken for none of the cast.
+_REJECTED = 0.05
+
+Progress = Callable[[str, int, int], None]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What quantizing has done to a network, on the patches that are validated on.
+
+    Attributes
+    ----------
+    patches : int
+        How many there are.
+    float_top1, int8_top1 : float
+        Share of them named right, 0 to 1.
+    agreement : float
+        Share of them that both name alike.
+    largest_logit_gap : float
+        Between the two, of any logit.
+    fine_tuned : bool
+        It was trained on with its rounding, because too much was lost.
+    temperature, unknown : float
+        See `Calibration`.
+    network_bytes : int
+        Size of the int8 network.
+    operations : dict of str to int
+        How many of each it has; all of them int8.
+    """
+
+    patches: int
+    float_top1: float
+    int8_top1: float
+    agreement: float
+    largest_logit_gap: float
+    fine_tuned: bool
+    temperature: float
+    unknown: float
+    network_bytes: int
+    operations: dict[str, int]
+
+
+def quantize(
+    folder: Path,
+    data: Dataset,
+    *,
+    name: str,
+    licence: str,
+    tell: Progress | None = None,
+) -> tuple[Cast, Report]:
+    """Make a cast of a training.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the training.
+    data : Dataset
+        It was trained on: the ranges of the activations are read off its training part, the
+        calibration off its validation part.
+    name, licence : str
+        Of the cast.
+    tell : callable, optional
+        Called with what is being done, how much of it is done, and of how much.
+
+    Returns
+    -------
+    cast : Cast
+    report : Report
+
+    Raises
+    ------
+    TrainingError
+        There is no training, or not one of this data set.
+    DatasetError
+        The data set is damaged, or has nothing to validate on.
+    """
+    tell = tell or (lambda what, done, of: None)
+    trained = read_training(folder)
+    shape = (data.card.features.n_mfcc, data.card.features.patch_frames, data.card.n_classes)
+    card = trained.card
+    if shape != (card.n_coefficients, card.n_frames, card.n_classes):
+        raise TrainingError(
+            f"{folder}: its network takes patches of {card.n_coefficients} by {card.n_frames} and "
+            f"knows {card.n_classes} classes, not {data.folder}'s {shape[:2]} and {shape[2]}"
+        )
+    validation = data.patches(data.part("validation"))
+    training = data.part("train")
+    if not len(validation) or not len(training):
+        raise DatasetError(f"{data.folder}: has nothing to train or to validate on")
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(training)[:REPRESENTATIVE]
+    model, x = trained.model(), trained.standardised(validation.mfcc)
+    exact = np.concatenate(
+        [np.asarray(model(x[at : at + 256], training=False)) for at in range(0, len(x), 256)]
+    )
+    portraits = {
+        who.portrait: _read_portrait(data.folder / who.portrait)
+        for who in data.card.characters
+        if who.portrait is not None
+    }
+
+    def cast_of(network: bytes, calibration: Calibration) -> Cast:
+        return Cast(
+            CastCard(
+                format="kikiwake-cast",
+                version=VERSION,
+                name=name,
+                characters=data.card.characters,
+                background=data.card.background,
+                features=data.card.features,
+                mean=card.mean,
+                std=card.std,
+                calibration=calibration,
+                network_sha256=network_digest(network),
+                trained_on=f"{len(training)} patches of {len(data.card.recordings)} recordings",
+                licence=licence,
+            ),
+            network,
+            portraits,
+            half_weights(trained),
+        )
+
+    def logits_of(network: bytes) -> NDArray[np.float32]:
+        runner = CastRunner(cast_of(network, Calibration()))
+        out = np.empty_like(exact)
+        for number, patch in enumerate(validation.mfcc.astype(np.float32)):
+            if number % 50 == 0:
+                tell("running the int8 network", number, len(out))
+            out[number] = runner.logits(patch)
+        return out
+
+    def top1(logits: NDArray[np.float32]) -> float:
+        return float(np.mean(logits.argmax(axis=1) == validation.label))
+
+    representative = trained.standardised(data.patches(np.sort(chosen)).mfcc)
+    network = to_int8(model, representative)
+    logits = logits_of(network)
+    fine_tuned = top1(exact) - top1(logits) > MOST_LOST / 100
+    if fine_tuned:
+        patches = data.patches(training)
+        tuned = to_int8(fine_tune(trained, patches, representative, tell), representative)
+        tuned_logits = logits_of(tuned)
+        if top1(tuned_logits) > top1(logits):
+            network, logits = tuned, tuned_logits
+    temperature = round(best_temperature(logits, validation.label), 4)
+    voices = validation.label < len(data.card.characters)
+    calibration = Calibration(temperature, unknown_below(logits[voices], temperature))
+    report = Report(
+        patches=len(validation),
+        float_top1=round(top1(exact), 4),
+        int8_top1=round(top1(logits), 4),
+        agreement=round(float(np.mean(logits.argmax(axis=1) == exact.argmax(axis=1))), 4),
+        largest_logit_gap=round(float(np.abs(logits - exact).max()), 3),
+        fine_tuned=fine_tuned,
+        temperature=calibration.temperature,
+        unknown=calibration.unknown,
+        network_bytes=len(network),
+        operations=operations(network),
+    )
+    return cast_of(network, calibration), report
+
+
+def describe(report: Report) -> Iterator[str]:
+    """Say what quantizing has done, in lines."""
+    yield f"{report.patches} windows validated on, right: {100 * report.float_top1:.1f} % in float"
+    yield (
+        f"{100 * report.int8_top1:.1f} % in int8"
+        + (", after training on with its rounding" if report.fine_tuned else "")
+        + f"; both name {100 * report.agreement:.1f} % alike, logits differ by "
+        f"{report.largest_logit_gap:g} at most"
+    )
+    listed = ", ".join(f"{count} {name}" for name, count in sorted(report.operations.items()))
+    yield f"{report.network_bytes / 1000:.0f} kB, all int8: {listed}"
+    yield (
+        f"calibrated: temperature {report.temperature:g}; a voice of which less than "
+        f"{100 * report.unknown:.0f} % is sure may be a stranger's"
+    )
+
+
+def unknown_below(logits: NDArray[np.float32], temperature: float) -> float:
+    """Find the posterior below which a voice may be none of the cast.
+
+    Parameters
+    ----------
+    logits : ndarray of float32, shape (n, n_classes)
+        Of voices of the cast, that training has not seen.
+    temperature : float > 0
+        The logits are divided by it.
+
+    Returns
+    -------
+    float
+        One in twenty of the likeliest characters has less.
+    """
+    from scipy.special import softmax
+
+    best = softmax(logits / temperature, axis=1).max(axis=1)
+    return round(float(np.quantile(best, _REJECTED)), 4)
+
+
+def half_weights(trained: Trained) -> bytes:
+    """Give the weights in half precision, as a cast keeps them for those who train on."""
+    data = io.BytesIO()
+    halves = [w.astype(np.float16) if w.dtype == np.float32 else w for w in trained.weights]
+    np.savez_compressed(data, *halves)
+    return data.getvalue()
+
+
+def _read_portrait(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def fine_tune(
+    trained: Trained, patches: PatchSet, representative: NDArray[np.float32], tell: Progress
+) -> keras.Model:
+    """Train a network on while its weights and activations are rounded as int8 will round them.
+
+    What it learns is to answer as it did in float. The gradient passes the rounding as if it were
+    not there [1]_. Normalisations stay as they are, so that a weight's step, which goes by the
+    largest of its filter, is the one it has once they are folded into it.
+
+    Parameters
+    ----------
+    trained : Trained
+        The network.
+    patches : PatchSet
+        It was trained on.
+    representative : ndarray of float32, shape (n, n_mfcc, patch_frames, 1)
+        Standardised; the ranges of the activations are read off them.
+    tell : callable
+        See `quantize`.
+
+    Returns
+    -------
+    keras.Model
+        Still in float, with rounded weights.
+
+    References
+    ----------
+    .. [1] Jacob et al., "Quantization and Training of Neural Networks for Efficient
+       Integer-Arithmetic-Only Inference", CVPR 2018.
+    """
+    keras, tf = load_tensorflow()
+
+    layer_type: Any = keras.layers.Layer
+
+    class Rounded(layer_type):
+        def __init__(self, low: float, high: float) -> None:
+            super().__init__()
+            self._range = min(low, 0.0), max(high, 1e-3)
+
+        def call(self, x: Any) -> Any:
+            return tf.quantization.fake_quant_with_min_max_args(x, *self._range)
+
+    exact = trained.model()
+    kinds = ("ReLU", "Add", "AveragePooling2D", "GlobalAveragePooling2D", "Dense")
+    watched = [layer for layer in exact.layers if type(layer).__name__ in kinds]
+    probe = keras.Model(exact.input, [exact.input, *(layer.output for layer in watched)])
+    seen = [np.asarray(y) for y in probe(representative, training=False)]
+    names = [exact.layers[0].name, *(layer.name for layer in watched)]
+    ranges = {name: (float(y.min()), float(y.max())) for name, y in zip(names, seen, strict=True)}
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        y = layer(*args, **kwargs)
+        return Rounded(*ranges[layer.name])(y) if layer.name in ranges else y
+
+    model = keras.models.clone_model(
+        exact,
+        clone_function=lambda layer: type(layer).from_config(layer.get_config()),
+        call_function=call,
+    )
+    model.set_weights(exact.get_weights())
+    weights = model.trainable_variables
+    masters = [tf.Variable(w) for w in weights]
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(1e-4, _FINE_TUNE_STEPS)
+    )
+
+    def rounded(weight: Any) -> Any:
+        if len(weight.shape) < 2:
+            return weight
+        step = tf.reduce_max(tf.abs(weight), axis=list(range(len(weight.shape) - 1))) / 127
+        return tf.round(weight / (step + 1e-12)) * step
+
+    @tf.function  # type: ignore[untyped-decorator, unused-ignore]
+    def learn(x: Any) -> None:
+        wanted = tf.nn.softmax(exact(x, training=False))
+        for weight, master in zip(weights, masters, strict=True):
+            weight.assign(rounded(master))
+        with tf.GradientTape() as tape:
+            logits = model(x, training=False)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
+        optimizer.apply(tape.gradient(loss, [w.value for w in weights]), masters)
+
+    rng = np.random.default_rng(0)
+    for step in range(_FINE_TUNE_STEPS):
+        tell("training on with rounding", step, _FINE_TUNE_STEPS)
+        chosen = np.sort(rng.integers(len(patches), size=128))
+        learn(tf.constant(trained.standardised(patches.mfcc[chosen])))
+    for weight, master in zip(weights, masters, strict=True):
+        weight.assign(rounded(master))
+    exact.set_weights(model.get_weights())
+    return exact
 
 
 def to_int8(model: keras.Model, representative: NDArray[np.float32]) -> bytes:
@@ -39,9 +353,7 @@ def to_int8(model: keras.Model, representative: NDArray[np.float32]) -> bytes:
     ValueError
         If an operation or tensor could not be brought to int8.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import keras
-    import tensorflow as tf
+    keras, tf = load_tensorflow()
 
     def samples() -> Iterator[list[NDArray[np.float32]]]:
         for patch in representative[:REPRESENTATIVE]:
@@ -57,8 +369,9 @@ def to_int8(model: keras.Model, representative: NDArray[np.float32]) -> bytes:
     )
     with tempfile.TemporaryDirectory() as folder:
         archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        network = _convert(tf, converter, samples)
+        with quiet_stderr():
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            network = _convert(tf, converter, samples)
     foreign = sorted(non_int8_tensors(network))
     if foreign:
         raise ValueError(f"not fully int8: {', '.join(foreign[:5])}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 import typer
 
 from ..errors import KikiwakeError
@@ -16,6 +17,7 @@ from .terminal import console, extra, progress_bar, say
 if TYPE_CHECKING:
     from .dataset import Dataset
     from .record import Recorder
+    from .train import TrainingCard
 
 # With less, a character is learnt badly and its figures mean little.
 FEW_S = 15.0
@@ -26,7 +28,10 @@ def add_to(app: typer.Typer) -> None:
     """Give a command line the commands of the workshop."""
     app.command()(record)
     app.command()(split)
+    app.command()(sort)
     app.command()(build)
+    app.command()(train)
+    app.command()(quantize)
     app.command()(evaluate)
 
 
@@ -125,7 +130,7 @@ def record(
             if lost := describe_counters(progress.counters):
                 say(f"{recorder.path}: {lost}")
             if progress.marks:
-                say(f"{work.marks_path(recorder.path)}: {progress.marks} marks")
+                say(f"{work.marks_path(recorder.path)}: marks: {progress.marks}")
     if not progress.seconds:
         say("nothing was heard, and nothing recorded")
 
@@ -229,6 +234,52 @@ def split(
         raise KikiwakeError(f"{failed} of {len(folders)} recordings could not be split")
 
 
+def sort(
+    clips: Annotated[
+        Path, typer.Argument(help="Folder of clips, as split makes it.", show_default=False)
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="TABLE",
+            help="Sort by a CSV table with the columns clip (a path below the folder), actor and "
+            "character, without a window.",
+        ),
+    ] = None,
+) -> None:
+    """Hear the clips and give each a character, by keyboard, whole groups with one key.
+
+    Example: kikiwake sort clips
+
+    Each clip that gets a character is moved, at once, from RECORDING/0001.flac to
+    RECORDING/ACTOR/CHARACTER/0001.flac, or to RECORDING/background/0001.flac: stopped and started
+    again, sorting goes on. Clips that sound alike are offered together. The window needs the extra
+    sort: pip install "kikiwake[sort]".
+    """
+    from . import sort as work
+
+    with work.Session(clips) as session:
+        for path in session.stray:
+            say(f"{path}: lies where no clip belongs, and is left there")
+        if labels is None:
+            work.open_window(session)
+        else:
+            rows, wrong = work.read_labels(labels, session)
+            for line in wrong:
+                say(f"{labels}: {line}")
+            if wrong:
+                raise KikiwakeError(
+                    f"{labels}: {len(wrong)} of {len(wrong) + len(rows)} rows are wrong; nothing "
+                    "was moved"
+                )
+            for row in rows:
+                session.assign(row.label, [row.clip])
+            say(f"{labels}: {len(rows)} clips have the character that it says")
+        done = session.progress
+        say(f"{clips}: {done.sorted} of {done.total} clips are sorted")
+
+
 def build(
     clips: Annotated[
         Path | None,
@@ -307,10 +358,122 @@ def build(
         say(f"beware: {warning}")
 
 
+def train(
+    patches: Annotated[
+        Path, typer.Argument(help="Data set, as kikiwake build makes it.", show_default=False)
+    ],
+    to: Annotated[Path, typer.Option(help="Folder for the training.")] = Path("training"),
+    preset: Annotated[
+        Literal["tiny", "small", "medium", "large", "origin"],
+        typer.Option(help="Size of the network; origin: network and settings of devil-ear."),
+    ] = "small",
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the patches, instead of the preset's.", show_default=False
+        ),
+    ] = None,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Stop after so many epochs without a better validation; 0: never."
+        ),
+    ] = 0,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Cast, or folder of a training, whose network to start from.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+) -> None:
+    """Train a network on a data set.
+
+    Example: kikiwake train patches --to training
+
+    Stopped at any moment and started again, it goes on from the last whole epoch and ends the same.
+    """
+    from .dataset import Dataset
+
+    with extra("train", "training"):
+        from . import train as work
+
+        weights = None if start is None else work.weights_to_start(start)
+        preset_recipe = work.RECIPES[preset]
+        recipe = msgspec.structs.replace(
+            preset_recipe, epochs=epochs or preset_recipe.epochs, patience=patience
+        )
+        with progress_bar() as bar:
+
+            def tell(card: TrainingCard, done: float) -> None:
+                count = len(card.epochs)
+                bar(f"epoch {count + 1}", round(1000 * (count + done)), 1000 * recipe.epochs)
+                if done == 0:
+                    last = card.epochs[-1]
+                    say(
+                        f"epoch {count:3} of {recipe.epochs}: loss {last.loss:.3f}, validation "
+                        f"{last.validation_loss:.3f}, {100 * last.validation_top1:.1f} % right"
+                    )
+
+            trained = work.train_on(
+                Dataset(patches),
+                preset=preset,
+                recipe=recipe,
+                folder=to,
+                start=weights,
+                seed=seed,
+                tell=tell,
+            )
+    best = trained.card.epochs[trained.card.best]
+    say(
+        f"{to}: {100 * best.validation_top1:.1f} % of validation windows right after epoch "
+        f"{trained.card.best + 1}; its course is {to / work.CURVE}; next: kikiwake quantize {to} "
+        f"{patches}"
+    )
+
+
+def quantize(
+    training: Annotated[
+        Path, typer.Argument(help="Folder that kikiwake train made.", show_default=False)
+    ],
+    patches: Annotated[
+        Path, typer.Argument(help="The data set it was trained on.", show_default=False)
+    ],
+    to: Annotated[Path, typer.Option(help="Cast file.")] = Path("my.cast"),
+    name: Annotated[
+        str | None, typer.Option(help="Of the cast; otherwise the file's.", show_default=False)
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="Under which the cast may be passed on.")
+    ] = "for private use",
+) -> None:
+    """Make a cast of a trained network: int8, calibrated, with names and portraits.
+
+    Example: kikiwake quantize training patches --to show.cast
+    """
+    if to.exists():
+        raise KikiwakeError(f"{to}: is there already; remove it, or choose another with --to")
+    from .dataset import Dataset
+
+    with extra("train", "quantizing"):
+        from . import quantize as work
+
+        with progress_bar() as tell:
+            cast, report = work.quantize(
+                training, Dataset(patches), name=name or to.stem, licence=licence, tell=tell
+            )
+    cast.save(to)
+    for line in work.describe(report):
+        say(line)
+    say(f"{to}: written; next: kikiwake evaluate {to} {patches}, or kikiwake run --cast {to}")
+
+
 def evaluate(
-    cast: Annotated[str, typer.Argument(help="A cast file, or 'starter'.", show_default=False)],
+    cast: Annotated[
+        str, typer.Argument(metavar="CAST", help="A cast file, or starter for the one that ships.")
+    ],
     data: Annotated[
-        Path, typer.Argument(help="Folder of a data set; see kikiwake build.", show_default=False)
+        Path, typer.Argument(metavar="DATA", help="Folder of a data set; see kikiwake build.")
     ],
     part: Annotated[
         Literal["train", "validation"], typer.Option(help="Which part of it.")

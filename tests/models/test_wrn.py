@@ -7,14 +7,14 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="building the network needs kikiwake[train]")
 
-from kikiwake.models.wrn import PRESETS, NetworkSettings, build_wrn
+from kikiwake.models.wrn import NETWORKS, NetworkSettings, build_wrn
 
 PATCH = {"n_coefficients": 44, "n_frames": 44, "n_classes": 32}
 
 
 @pytest.fixture(scope="module")
 def origin():
-    return build_wrn(PRESETS["origin"], **PATCH)
+    return build_wrn(NETWORKS["origin"], **PATCH)
 
 
 def kinds(model):
@@ -70,7 +70,7 @@ def test_order_of_the_layers():
     ]
     pooled = ["AveragePooling2D", "Pad", *unit]
     end = ["GlobalAveragePooling2D", "Dense", "Dense"]
-    model = build_wrn(NetworkSettings(width=2, units=1), **PATCH)
+    model = build_wrn(NetworkSettings(width=2, units=1, over="patch"), **PATCH)
     assert kinds(model) == ["InputLayer", "Conv2D", "Pad", *unit, *pooled, *pooled, *end]
 
 
@@ -78,7 +78,8 @@ def test_a_unit_is_around_an_identity():
     """With the last normalisation at zero, a unit gives what it takes."""
     import keras
 
-    model = build_wrn(PRESETS["tiny"], n_coefficients=8, n_frames=8, n_classes=3)
+    settings = NetworkSettings(width=1, units=1, over="patch")
+    model = build_wrn(settings, n_coefficients=8, n_frames=8, n_classes=3)
     for layer in model.layers:
         if type(layer).__name__ == "Add":
             (taken, last) = layer.input
@@ -89,9 +90,23 @@ def test_a_unit_is_around_an_identity():
             np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "origin"])
+def test_over_time():
+    """Each unit conv-BN-ReLU-conv-BN around an identity: an int8 network folds the BN away."""
+    unit = ["Conv2D", "BatchNormalization", "ReLU", "Conv2D", "BatchNormalization", "Add"]
+    second = [*unit[:3], "SpatialDropout2D", *unit[3:]]
+    begin = ["InputLayer", "ZeroPadding2D", "Conv2D", "BatchNormalization", "ReLU"]
+    pools = ["ReLU", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "Concatenate", "Dropout", "Dense"]
+    model = build_wrn(NetworkSettings(width=2, units=2), **PATCH)
+    assert kinds(model) == [*begin, *unit, "AveragePooling2D", *second, *pools]
+    first, *others = (layer for layer in model.layers if type(layer).__name__ == "Conv2D")
+    assert first.kernel_size == (44, 5)
+    assert {layer.kernel_size for layer in others} == {(1, 3)}
+    assert {layer.filters for layer in (first, *others)} == {32}
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "origin"])
 def test_every_preset_builds_and_runs(name):
-    model = build_wrn(PRESETS[name], n_coefficients=44, n_frames=44, n_classes=11)
+    model = build_wrn(NETWORKS[name], n_coefficients=44, n_frames=44, n_classes=11)
     y = np.asarray(model(np.zeros((2, 44, 44, 1), np.float32), training=False))
     assert y.shape == (2, 11)
     assert np.all(np.isfinite(y))
@@ -99,7 +114,7 @@ def test_every_preset_builds_and_runs(name):
 
 def test_presets_grow():
     sizes = [
-        build_wrn(PRESETS[name], **PATCH).count_params()
+        build_wrn(NETWORKS[name], **PATCH).count_params()
         for name in ("tiny", "small", "medium", "large")
     ]
     assert sizes == sorted(set(sizes))

@@ -1,4 +1,4 @@
-"""`kikiwake build`: who is trained on and who validated on, and what becomes of a folder of clips."""
+"""`kikiwake build`: who is trained on, who validated on, and what becomes of the clips."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_whole_recordings_are_validated_on(clips):
         if p.clip.voice is not None:
             parts.setdefault(p.clip.voice, {}).setdefault(p.part, set()).add(p.clip.recording)
     for who in (HANA, KEN):
-        assert parts[who]["train"] and parts[who]["validation"]
+        assert set(parts[who]) == {"train", "validation"}
         assert not parts[who]["train"] & parts[who]["validation"]
     # One recording only: its end is validated on, and that is said.
     assert parts[MIO] == {"train": {"ep1"}, "validation": {"ep1"}}

@@ -1,7 +1,5 @@
 """From patches to an int8 cast, small: train, go on, quantize, run, calibrate."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -10,15 +8,16 @@ pytest.importorskip("tensorflow", reason="training needs kikiwake[train]")
 from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.cast import Calibration, Cast, CastCard, Character, load_cast, network_digest
 from kikiwake.models.runner import CastRunner, load_interpreter
-from kikiwake.models.wrn import PRESETS
+from kikiwake.models.wrn import NETWORKS
 from kikiwake.tools import train as training
-from kikiwake.tools.patches import PatchSet
+from kikiwake.tools.dataset import ROW, PatchSet
 from kikiwake.tools.quantize import best_temperature, non_int8_tensors, operations, to_int8
+from kikiwake.tools.train import Recipe, TrainingError
 
 # Sixteen coefficients in sixteen frames: all of the way, at a tenth of the work.
 FEATURES = FeatureSettings(n_mels=32, n_mfcc=16, patch_samples=15 * 512)
 N_CLASSES = 4
-EPOCHS = 2
+RECIPE = Recipe(epochs=3, batch=20, average=0.9)
 
 
 def easy_patches(n, seed):
@@ -48,23 +47,21 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("training")
 
 
-def train(patches, held_out, folder, epochs):
-    with pytest.MonkeyPatch.context() as patch:
-        # So few patches make enough steps for the schedule only in small batches.
-        patch.setattr(training, "BATCH", 2)
-        return training.train(
-            patches,
-            held_out,
-            settings=PRESETS["tiny"],
-            n_classes=N_CLASSES,
-            epochs=epochs,
-            folder=folder,
-        )
+def train(patches, held_out, folder, recipe=RECIPE, **more):
+    return training.train(
+        patches,
+        held_out,
+        network=NETWORKS["tiny"],
+        recipe=recipe,
+        n_classes=N_CLASSES,
+        folder=folder,
+        **more,
+    )
 
 
 @pytest.fixture(scope="module")
 def model(patches, held_out, folder):
-    return train(patches, held_out, folder, EPOCHS)
+    return train(patches, held_out, folder).model()
 
 
 @pytest.fixture(scope="module")
@@ -130,20 +127,119 @@ def test_training_leaves_the_precision_as_it_was(model):
     assert keras.mixed_precision.global_policy().name == "float32"
 
 
-def test_a_finished_training_is_not_done_again(model, patches, held_out, folder, capfd):
-    again = train(patches, held_out, folder, EPOCHS)
-    assert "val_loss" not in capfd.readouterr().out
+def test_what_a_training_leaves(model, folder):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "curve.png",
+        "training.json",
+        "weights.npz",
+    ]
+    card = training.read_card(folder)
+    assert card.finished
+    assert len(card.epochs) == RECIPE.epochs
+    assert card.best == RECIPE.epochs - 1
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_finished_training_is_not_done_again(model, patches, held_out, folder):
+    told = []
+    again = train(patches, held_out, folder, tell=lambda *what: told.append(what)).model()
+    assert not told
     for mine, wanted in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, wanted)
 
 
-def test_a_stopped_training_goes_on(patches, held_out, tmp_path, capfd):
-    some = PatchSet(patches.mfcc[:420], patches.label[:420])
-    kept = tmp_path / "state" / "training_metadata.json"
-    for epochs in (1, 2):
-        train(some, held_out, tmp_path, epochs)
-        assert capfd.readouterr().out.count("val_loss") == 1  # one line an epoch
-        assert json.loads(kept.read_text())["epoch"] == epochs
+class KilledError(Exception):
+    """Stands for a process that is killed."""
+
+
+def test_a_stopped_training_goes_on_and_ends_the_same(model, patches, held_out, tmp_path):
+    """Stopped twice, once in the middle of an epoch."""
+
+    def until(epoch, done):
+        def tell(card, share):
+            if len(card.epochs) == epoch and share >= done:
+                raise KilledError
+
+        return tell
+
+    for epoch, done in ((1, 0.0), (2, 0.4)):
+        with pytest.raises(KilledError):
+            train(patches, held_out, tmp_path, tell=until(epoch, done))
+        assert len(training.read_card(tmp_path).epochs) == epoch
+    resumed = train(patches, held_out, tmp_path)
+    assert len(resumed.card.epochs) == RECIPE.epochs
+    for mine, wanted in zip(resumed.weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, wanted)
+
+
+def test_others_are_not_gone_on_with(model, patches, held_out, folder):
+    fewer = PatchSet(patches.mfcc[:300], patches.label[:300])
+    with pytest.raises(TrainingError, match="holds a training with other patches or settings"):
+        train(fewer, held_out, folder)
+    with pytest.raises(TrainingError, match="holds a training with other patches or settings"):
+        train(patches, held_out, folder, Recipe(epochs=4, batch=20))
+
+
+def test_the_best_epoch_is_kept_and_the_rest_left(patches, held_out, tmp_path):
+    """Labels without sense: nothing gets better for long."""
+    rng = np.random.default_rng(0)
+    shuffled = PatchSet(held_out.mfcc, rng.permutation(held_out.label))
+    recipe = Recipe(epochs=40, batch=60, patience=2)
+    card = train(patches, shuffled, tmp_path, recipe).card
+    right = [epoch.validation_top1 for epoch in card.epochs]
+    assert card.finished
+    assert len(right) < 40
+    assert card.best == int(np.argmax(right)) == len(right) - 3
+
+
+def test_from_the_weights_of_another(model, patches, held_out, tmp_path):
+    """One step at a rate of nothing: what it starts from is what it ends with, but for the head."""
+    recipe = Recipe(epochs=1, batch=600, learning_rate=1e-9, weight_decay=0, average=0)
+    more = PatchSet(patches.mfcc, patches.label)
+    begun = training.train(
+        more,
+        held_out,
+        network=NETWORKS["tiny"],
+        recipe=recipe,
+        n_classes=N_CLASSES + 3,
+        folder=tmp_path / "more",
+        start=model.get_weights(),
+    )
+    for mine, wanted in zip(begun.weights[:1], model.get_weights()[:1], strict=True):
+        np.testing.assert_allclose(mine, wanted, atol=1e-4)
+    assert begun.weights[-1].shape == (N_CLASSES + 3,)
+    with pytest.raises(TrainingError, match="of another form; choose its preset"):
+        training.train(
+            more,
+            held_out,
+            network=NETWORKS["small"],
+            recipe=recipe,
+            n_classes=N_CLASSES,
+            folder=tmp_path / "other",
+            start=model.get_weights(),
+        )
+
+
+def test_damage_is_named(model, folder, tmp_path):
+    with pytest.raises(TrainingError, match="holds no training"):
+        training.read_training(tmp_path)
+    for name in ("training.json", "weights.npz"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "weights.npz").write_bytes((folder / "weights.npz").read_bytes()[:-100])
+    with pytest.raises(TrainingError, match=r"weights.npz: is damaged .*; train again"):
+        training.read_training(tmp_path)
+    (tmp_path / "training.json").write_text("{")
+    with pytest.raises(TrainingError, match=r"training.json: is damaged"):
+        training.read_training(tmp_path)
+
+
+def test_which_patch_follows_which():
+    rows = np.zeros(6, ROW)
+    rows["time_s"] = [1.0, 0.0, 0.5, 0.5, 2.0, 1.5]
+    rows["label"] = [0, 0, 0, 1, 0, 0]
+    rows["clip"] = [0, 0, 0, 0, 0, 1]
+    assert training.following_patches(rows, 0.5).tolist() == [-1, 2, 0, -1, -1, -1]
+    assert len(training.following_patches(rows[:0], 0.5)) == 0
 
 
 def test_int8_and_nothing_else(network):
@@ -162,16 +258,17 @@ def test_int8_and_nothing_else(network):
 def test_only_builtin_operations(network):
     counts = operations(network)
     counts.pop("DELEGATE", None)  # how the runtime runs them here, not part of the file
-    assert counts["CONV_2D"] == 7
-    assert counts["FULLY_CONNECTED"] == 2
+    assert counts["CONV_2D"] == 5
+    assert counts["FULLY_CONNECTED"] == 1
     assert set(counts) <= {
         "ADD",
         "AVERAGE_POOL_2D",
+        "CONCATENATION",
         "CONV_2D",
         "FULLY_CONNECTED",
         "MEAN",
-        "MUL",
         "PAD",
+        "REDUCE_MAX",
     }
     assert b"Flex" not in network
 

