@@ -25,6 +25,7 @@ from ..errors import KikiwakeError
 from ..models.cast import load_cast
 from ..models.wrn import NETWORKS, NetworkSettings, build_wrn
 from ..quiet import quiet_stderr
+from .cepstra import Beds, make_beds
 from .dataset import PARTS, Dataset, PatchSet
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         1 all classes alike.
     shift : float, 0 to 1
         Share of the patches that begin later, and end in the one that follows, where one follows.
+    beds : float, 0 to 1
+        Share of the patches that a background is laid under, where the data set has none of its
+        own: see `.cepstra`.
     masks : int >= 0
         Of SpecAugment [2]_: bands of coefficients and stretches of frames that are taken out.
     mixup : float, 0 to 1
@@ -92,6 +96,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     label_smoothing: float = 0.1
     balance: float = 0.5
     shift: float = 0.5
+    beds: float = 0.5
     masks: int = 2
     mixup: float = 0.3
     average: float = 0.995
@@ -109,6 +114,7 @@ ORIGIN = Recipe(
     label_smoothing=0,
     balance=0,
     shift=0,
+    beds=0,
     masks=0,
     mixup=0,
     average=0,
@@ -237,6 +243,7 @@ def train(
     n_classes: int,
     folder: Path,
     following: NDArray[np.int64] | None = None,
+    beds: Beds | None = None,
     start: Sequence[NDArray[Any]] | None = None,
     seed: int = 0,
     tell: Tell | None = None,
@@ -259,6 +266,8 @@ def train(
         Of the training.
     following : ndarray of int64, shape (n,), optional
         For each training patch the number of the one that follows it in the same sound, or -1.
+    beds : Beds, optional
+        To lay under patches.
     start : sequence of ndarray, optional
         Weights of a network of the same form to start from; those of the last layer are taken only
         if it has as many classes.
@@ -313,7 +322,7 @@ def train(
         if before.finished:
             return read_training(folder)
         card = before
-    run = _Run(card, training, validation, following, start, folder, state)
+    run = _Run(card, _Batches(card, training, following, beds), validation, start, folder, state)
     while not card.finished:
         card = run.epoch(card, tell or (lambda card, done: None))
     return read_training(folder)
@@ -342,6 +351,8 @@ def train_on(
             raise TrainingError(
                 f"{data.folder}: holds no patches for {part}; build it of more clips"
             )
+    # Composed patches have their backgrounds already.
+    bare = recipe.beds and not data.card.background
     return train(
         *(data.patches(numbers[part]) for part in PARTS),
         network=NETWORKS[preset],
@@ -349,6 +360,7 @@ def train_on(
         n_classes=data.card.n_classes,
         folder=folder,
         following=following_patches(data.rows[numbers["train"]], data.card.features.patch_s),
+        beds=make_beds(data.card.features, seed) if bare else None,
         start=start,
         seed=seed,
         tell=tell,
@@ -361,9 +373,8 @@ class _Run:
     def __init__(
         self,
         card: TrainingCard,
-        training: PatchSet,
+        batches: _Batches,
         validation: PatchSet,
-        following: NDArray[np.int64] | None,
         start: Sequence[NDArray[Any]] | None,
         folder: Path,
         state: Sequence[NDArray[Any]],
@@ -374,8 +385,8 @@ class _Run:
         tf.config.experimental.enable_op_determinism()
         self._folder = folder
         self._recipe = recipe = card.recipe
-        self._draw = _Batches(card, training, following)
-        self._steps = max(1, len(training) // recipe.batch)
+        self._batches = batches
+        self._steps = batches.steps
         mean, std = np.asarray(card.mean), np.asarray(card.std)
         self._held_out = standardise(validation.mfcc, mean, std), validation.label
         shape = {
@@ -423,7 +434,7 @@ class _Run:
     ) -> TrainingCard:
         """Train for an epoch, keep its state, and tell what the training is now."""
         loss, recipe = 0.0, self._recipe
-        for step, (x, target) in enumerate(self._draw.epoch(len(card.epochs), self._steps)):
+        for step, (x, target) in enumerate(self._batches.epoch(len(card.epochs))):
             loss += float(self._step(x, target))
             tell(card, (step + 1) / self._steps)
         done = Epoch(loss / self._steps, *self._validate())
@@ -517,8 +528,14 @@ class _Batches:
     """Draws, augments and blends batches; the same for an epoch whenever it is trained."""
 
     def __init__(
-        self, card: TrainingCard, training: PatchSet, following: NDArray[np.int64] | None
+        self,
+        card: TrainingCard,
+        training: PatchSet,
+        following: NDArray[np.int64] | None,
+        beds: Beds | None,
     ) -> None:
+        self.steps = max(1, len(training) // card.recipe.batch)  # of an epoch
+        self._beds = beds
         self._card = card
         self._training = training
         self._following = following
@@ -527,9 +544,9 @@ class _Batches:
         share = counts[training.label] ** -card.recipe.balance
         self._share = share / share.sum()
 
-    def epoch(self, epoch: int, steps: int) -> Iterator[tuple[_Float, _Float]]:
+    def epoch(self, epoch: int) -> Iterator[tuple[_Float, _Float]]:
         """Give the batches of an epoch: patches as the network sees them, and their targets."""
-        recipe, n = self._card.recipe, len(self._training)
+        recipe, n, steps = self._card.recipe, len(self._training), self.steps
         rng = np.random.default_rng((self._card.seed, epoch))
         if recipe.balance:
             order = rng.choice(n, steps * recipe.batch, p=self._share)
@@ -552,6 +569,8 @@ class _Batches:
         mfcc = self._training.mfcc[numbers].astype(np.float32)
         if self._following is not None:
             self._shift(mfcc, self._following[numbers], rng)
+        if self._beds is not None:
+            self._beds.under(mfcc, recipe.beds, rng)
         x = standardise(mfcc, self._mean, self._std)
         target = np.eye(self._card.n_classes, dtype=np.float32)[self._training.label[numbers]]
         for _ in range(recipe.masks):

@@ -26,13 +26,8 @@ METER_S = 0.08
 
 def add_to(app: typer.Typer) -> None:
     """Give a command line the commands of the workshop."""
-    app.command()(record)
-    app.command()(split)
-    app.command()(sort)
-    app.command()(build)
-    app.command()(train)
-    app.command()(quantize)
-    app.command()(evaluate)
+    for command in (record, split, sort, build, train, quantize, evaluate):
+        app.command(rich_help_panel="A cast of your own, step by step")(command)
 
 
 def record(
@@ -366,7 +361,7 @@ def train(
     preset: Annotated[
         Literal["tiny", "small", "medium", "large", "origin"],
         typer.Option(help="Size of the network; origin: network and settings of devil-ear."),
-    ] = "small",
+    ] = "medium",
     epochs: Annotated[
         int | None,
         typer.Option(

@@ -1,0 +1,148 @@
+"""Real people told apart, beside Resemblyzer with logistic regression on the very same windows.
+
+What the windows are, and the peer, is in `voices`; ``python benchmarks/voices.py --baseline`` makes
+the peer's figures, which are compared with here. Of each set a network is trained as `kikiwake
+build` and `kikiwake train` do it, on patches composed of the training sessions over training music
+and noise, and asked in full int8 for windows of half a second; more is their mean log posterior.
+Patches and trainings are kept under ``build/voices``: stopped, it goes on where it was.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import voices
+
+from kikiwake.features.mfcc import mfcc
+from kikiwake.features.settings import FeatureSettings
+from kikiwake.models.cast import Calibration, Cast, CastCard, Character, network_digest
+from kikiwake.models.runner import CastRunner
+from kikiwake.tools.dataset import PatchSet
+
+WORK = Path("build/voices")
+PEER = Path(__file__).parent / "figures" / "voices_resemblyzer.json"
+FEATURES = FeatureSettings()
+PRESET, COPIES, EPOCHS = "medium", 8, 12
+
+
+def composed(name: str) -> tuple[PatchSet, PatchSet, int]:
+    """Patches to train on; some more, to follow the training by; and the number of classes."""
+    from kikiwake.tools.patches import BACKGROUND_SHARE, PatchComposer
+    from kikiwake.tools.starter.background import make_background
+
+    kept = WORK / f"patches-{name}.npz"
+    voice_set = voices.load(name)
+    n_classes = len(voice_set.speakers) + 1
+    if not kept.exists():
+        clips = [
+            [clip for session in of_one for clip in session.clips] for of_one in voice_set.train
+        ]
+        kinds = ("music", "noise", "effects")
+        beds = [bed for kind in ("music", "noise") for bed in voices.beds(kind, "train")]
+        beds = [np.tile(bed, -(-2 * voices.RATE // len(bed))) for bed in beds]
+        beds += [make_background(kinds[i % 3], 8.0, np.random.default_rng(i)) for i in range(60)]
+        composer = PatchComposer(clips, beds, FEATURES)
+        spoken = sum(len(clip) for of_one in clips for clip in of_one) / FEATURES.patch_samples
+        n = round(COPIES * spoken / (1 - BACKGROUND_SHARE))
+        sets = [composer.compose(size, np.random.default_rng(i)) for i, size in ((0, n), (1, 1000))]
+        arrays = {}
+        for part, patches in zip(("train", "validation"), sets, strict=True):
+            arrays[f"{part}_mfcc"] = patches.mfcc.astype(np.float16)
+            arrays[f"{part}_label"] = patches.label
+        temporary = kept.with_suffix(".part.npz")
+        np.savez(temporary, **arrays)
+        temporary.replace(kept)
+    with np.load(kept) as arrays:
+        train, validation = (
+            PatchSet(arrays[f"{part}_mfcc"], arrays[f"{part}_label"])
+            for part in ("train", "validation")
+        )
+    return train, validation, n_classes
+
+
+def cast_of(name: str, seed: int) -> Cast:
+    from kikiwake.tools import quantize, train
+
+    patches, validation, n_classes = composed(name)
+
+    def tell(card, done):
+        if done == 0:
+            print(name, seed, len(card.epochs), card.epochs[-1], flush=True)
+
+    trained = train.train(
+        patches,
+        validation,
+        network=train.NETWORKS[PRESET],
+        recipe=train.Recipe(epochs=EPOCHS),
+        n_classes=n_classes,
+        folder=WORK / f"training-{name}-{seed}",
+        seed=seed,
+        tell=tell,
+    )
+    network = quantize.to_int8(trained.model(), trained.standardised(patches.mfcc[:500]))
+    speakers = voices.load(name).speakers
+    return Cast(
+        CastCard(
+            format="kikiwake-cast",
+            version=1,
+            name=name,
+            characters=tuple(Character(who, who.split("/")[0]) for who in speakers),
+            background=True,
+            features=FEATURES,
+            mean=trained.card.mean,
+            std=trained.card.std,
+            calibration=Calibration(),
+            network_sha256=network_digest(network),
+            trained_on="voices",
+            licence="not to be passed on",
+        ),
+        network,
+    )
+
+
+def figures_of(name: str, seed: int) -> dict[str, dict[float, dict[str, float]]]:
+    runner, voice_set = CastRunner(cast_of(name, seed)), voices.load(name)
+    out: dict[str, dict[float, dict[str, float]]] = {}
+    for condition in voices.CONDITIONS:
+        out[condition] = {}
+        for seconds in voices.SECONDS:
+            cut = voices.windows(voice_set, "test", seconds, condition)
+            halves = cut.audio.reshape(-1, FEATURES.patch_samples)
+            logits = np.stack([runner.logits(mfcc(half, FEATURES)) for half in halves])
+            # Of those who may speak: there is no background among the windows, and no peer of it.
+            logits = logits[:, :-1].astype(np.float64)
+            top = logits.max(axis=1, keepdims=True)
+            likely = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+            mean = likely.reshape(len(cut.audio), -1, likely.shape[1]).mean(axis=1)
+            right = mean.argmax(axis=1) == cut.label
+            macro = [right[cut.label == label].mean() for label in np.unique(cut.label)]
+            out[condition][seconds] = {
+                "top1": round(100 * float(right.mean()), 2),
+                "macro": round(100 * float(np.mean(macro)), 2),
+                "n": len(right),
+            }
+    return out
+
+
+def test_voices(report):
+    pytest.importorskip("tensorflow")
+    try:
+        voices.load("nemo")
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    peer = json.loads(PEER.read_text())["figures"]
+    found = {}
+    table = ["top-1 in %, ours / Resemblyzer with logistic regression (the better of its two)"]
+    for name in voices.SETS:
+        found[name] = figures_of(name, 0)
+        for condition, by_seconds in found[name].items():
+            row = f"{name:10} {condition:12}"
+            for seconds, ours in by_seconds.items():
+                theirs = max(
+                    kind[name][condition][f"{seconds:g}"]["top1"] for kind in peer.values()
+                )
+                row += f"  {seconds:g} s {ours['top1']:5.1f} / {theirs:5.1f}"
+            table.append(row)
+        print("\n".join(table), flush=True)
+    report("\n".join(table), "voices", found)
