@@ -23,22 +23,22 @@ SPLITS = {"origin": "random", "block": "block"}
 
 
 def figures_of(split: str, seed: int) -> dict[str, object]:
-    from kikiwake.tools import quantize, train
+    from kikiwake.tools import quantize, train, training
 
     patches = WORK / split
     if not (patches / "patches.json").exists():
         import_devil_ear(WINDOWS, patches, split)
     data = Dataset(patches)
-    training = WORK / f"{split}-{seed}"
+    folder = WORK / f"{split}-{seed}"
 
     def tell(card, done):
         if done == 0:
             print(split, seed, len(card.epochs), card.epochs[-1], flush=True)
 
     train.train_on(
-        data, preset=PRESET, recipe=train.RECIPES[PRESET], folder=training, seed=seed, tell=tell
+        data, preset=PRESET, recipe=training.RECIPES[PRESET], folder=folder, seed=seed, tell=tell
     )
-    cast, report = quantize.quantize(training, data, name=split, licence="not to be passed on")
+    cast, report = quantize.quantize(folder, data, name=split, licence="not to be passed on")
     figures = measure(ask(cast, data, "validation"), cast.network, split, "validation")
     return {
         "float_top1": report.float_top1,

@@ -102,8 +102,8 @@ def beginnings(clips, heard_ms, rng):
 
 
 def test_partial_patches(report, clips, tmp_path):
-    train = pytest.importorskip("kikiwake.tools.train")
     pytest.importorskip("tensorflow")
+    from kikiwake.tools import train, training
     from kikiwake.tools.starter.background import make_background
 
     kinds = ("music", "noise", "effects")
@@ -117,7 +117,7 @@ def test_partial_patches(report, clips, tmp_path):
             patches,
             made.compose(1000, np.random.default_rng(2)),
             network=NETWORKS["tiny"],
-            recipe=train.Recipe(epochs=EPOCHS),
+            recipe=training.Recipe(epochs=EPOCHS),
             n_classes=made.n_classes,
             folder=tmp_path / name,
         )

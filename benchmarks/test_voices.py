@@ -62,7 +62,7 @@ def composed(name: str) -> tuple[PatchSet, PatchSet, int]:
 
 
 def cast_of(name: str, seed: int) -> Cast:
-    from kikiwake.tools import quantize, train
+    from kikiwake.tools import quantize, train, training
 
     patches, validation, n_classes = composed(name)
 
@@ -74,7 +74,7 @@ def cast_of(name: str, seed: int) -> Cast:
         patches,
         validation,
         network=train.NETWORKS[PRESET],
-        recipe=train.Recipe(epochs=EPOCHS),
+        recipe=training.Recipe(epochs=EPOCHS),
         n_classes=n_classes,
         folder=WORK / f"training-{name}-{seed}",
         seed=seed,

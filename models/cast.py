@@ -27,6 +27,7 @@ import msgspec
 
 from ..errors import CastError
 from ..features.settings import FeatureSettings
+from ..files import write_file
 from .starter import STARTER_CAST
 
 FORMAT = "kikiwake-cast"
@@ -165,12 +166,11 @@ class Cast(msgspec.Struct, frozen=True):
 
         The same cast gives the same bytes: members carry no time of day.
         """
-        path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in self.members().items():
-                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
-        temporary.replace(path)
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, member in self.members().items():
+                archive.writestr(zipfile.ZipInfo(name), member, zipfile.ZIP_DEFLATED)
+        write_file(Path(path), data.getvalue())
 
 
 def network_digest(network: bytes) -> str:

@@ -18,6 +18,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from .. import __version__
 from ..engine.result import BRIDGED_S, Counters, Result, Turn, TurnTracker
 from ..errors import KikiwakeError
+from ..files import write_file
 from .view import clock, describe_counters
 
 LOG_BYTES = 1_000_000
@@ -268,20 +269,6 @@ class TurnLog:
         heard = f"{clock(self._time)} heard, turns: {self._n_turns}"
         counted = describe_counters(self._counters)
         _log.info("%s", f"{heard}; {counted}" if counted else heard)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all, with the folders above it.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 def _acquire(input: str) -> BaseFileLock | None:

@@ -33,6 +33,7 @@ from ..engine.config import (
 )
 from ..engine.result import Counters, Result, TurnTracker
 from ..errors import ConfigError, KikiwakeError, SourceError, one_line
+from ..files import write_file
 from ..quiet import python_stderr
 from ..vad.detector import load_detector
 from . import service, workshop
@@ -395,11 +396,8 @@ def config(
 def _write_config(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise ConfigError(f"config {path}: is there already; --force writes over it")
-    temporary = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(default_toml(), encoding="utf-8")
-        temporary.replace(path)
+        write_file(path, default_toml().encode())
     except OSError as error:
         raise ConfigError(f"config {path}: cannot be written: {error.strerror}") from None
 

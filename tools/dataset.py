@@ -18,7 +18,7 @@ Nothing in it is executed on reading: there is no pickle.
 
 from __future__ import annotations
 
-import os
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ..errors import KikiwakeError
 from ..features.settings import FeatureSettings
+from ..files import write_file
 from ..models.cast import Character
 
 FORMAT = "kikiwake-patches"
@@ -182,8 +183,7 @@ class DatasetWriter:
         """Keep a picture of a character, under the name that the card has for it."""
         target = self.folder / member
         try:
-            target.parent.mkdir(exist_ok=True)
-            _replace(target, picture.read_bytes())
+            write_file(target, picture.read_bytes())
         except OSError as error:
             raise DatasetError(f"{picture}: cannot be copied: {error.strerror}") from None
 
@@ -194,7 +194,7 @@ class DatasetWriter:
         text = msgspec.json.format(msgspec.json.encode(card), indent=2)
         target = self.folder / CARD_NAME
         try:
-            _replace(target, text + b"\n")
+            write_file(target, text + b"\n")
             self._begun.unlink()
         except OSError as error:
             raise DatasetError(f"{target}: cannot be written: {error.strerror}") from None
@@ -286,23 +286,12 @@ def _rows_file(folder: Path, shard: int) -> Path:
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    data = io.BytesIO()
+    np.save(data, array, allow_pickle=False)
     try:
-        with temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        temporary.replace(path)
+        write_file(path, data.getvalue())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _load(path: Path, mapped: bool = False) -> NDArray[Any]:

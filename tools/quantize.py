@@ -16,7 +16,7 @@ from ..models.cast import VERSION, Calibration, Cast, CastCard, network_digest
 from ..models.runner import CastRunner, load_interpreter
 from ..quiet import quiet_stderr
 from .dataset import Dataset, DatasetError, PatchSet
-from .train import Trained, TrainingError, load_tensorflow, read_training
+from .training import Trained, TrainingError, load_tensorflow, read_training
 
 if TYPE_CHECKING:
     import keras
@@ -273,7 +273,7 @@ def fine_tune(
 
     layer_type: Any = keras.layers.Layer
 
-    class Rounded(layer_type):
+    class Rounded(layer_type):  # type: ignore[misc]
         def __init__(self, low: float, high: float) -> None:
             super().__init__()
             self._range = min(low, 0.0), max(high, 1e-3)

