@@ -35,9 +35,8 @@ def figures_of(split: str, seed: int) -> dict[str, object]:
         if done == 0:
             print(split, seed, len(card.epochs), card.epochs[-1], flush=True)
 
-    train.train_on(
-        data, preset=PRESET, recipe=training.RECIPES[PRESET], folder=folder, seed=seed, tell=tell
-    )
+    recipe = training.recipe_for(PRESET, len(data.part("train")))
+    train.train_on(data, preset=PRESET, recipe=recipe, folder=folder, seed=seed, tell=tell)
     cast, report = quantize.quantize(folder, data, name=split, licence="not to be passed on")
     figures = measure(ask(cast, data, "validation"), cast.network, split, "validation")
     return {

@@ -23,7 +23,7 @@ from kikiwake.tools.dataset import PatchSet
 WORK = Path("build/voices")
 PEER = Path(__file__).parent / "figures" / "voices_resemblyzer.json"
 FEATURES = FeatureSettings()
-PRESET, COPIES, EPOCHS = "medium", 8, 12
+PRESET, COPIES = "medium", 8
 
 
 def composed(name: str) -> tuple[PatchSet, PatchSet, int]:
@@ -74,7 +74,7 @@ def cast_of(name: str, seed: int) -> Cast:
         patches,
         validation,
         network=train.NETWORKS[PRESET],
-        recipe=training.Recipe(epochs=EPOCHS),
+        recipe=training.recipe_for(PRESET, len(patches)),
         n_classes=n_classes,
         folder=WORK / f"training-{name}-{seed}",
         seed=seed,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import KikiwakeError
 from ..files import write_file
 from ..models.cast import load_cast
-from ..models.wrn import NETWORKS, NetworkSettings, build_wrn
+from ..models.wrn import NetworkSettings, build_wrn
 from ..quiet import quiet_stderr
 from .dataset import PatchSet
 
@@ -117,7 +117,18 @@ ORIGIN = Recipe(
     average=0,
     per_coefficient=False,
 )
-RECIPES = {name: ORIGIN if name == "origin" else Recipe() for name in NETWORKS}
+
+# After so many patches, of the 8,000 of a show over and over, more brings next to nothing; of more
+# patches than that each should still be seen some times.
+_SEEN = 400_000
+_FEWEST_EPOCHS = 10
+
+
+def recipe_for(preset: str, patches: int) -> Recipe:
+    """Give the recipe of a preset for so many patches to train on."""
+    if preset == "origin":
+        return ORIGIN
+    return Recipe(epochs=max(_FEWEST_EPOCHS, round(_SEEN / max(patches, 1))))
 
 
 class Epoch(msgspec.Struct, frozen=True):

@@ -365,7 +365,9 @@ def train(
     epochs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Passes over the patches, instead of the preset's.", show_default=False
+            min=1,
+            help="Passes over the patches; otherwise by how many there are.",
+            show_default=False,
         ),
     ] = None,
     patience: Annotated[
@@ -395,10 +397,9 @@ def train(
         from . import training
 
         weights = None if start is None else training.weights_to_start(start)
-        preset_recipe = training.RECIPES[preset]
-        recipe = msgspec.structs.replace(
-            preset_recipe, epochs=epochs or preset_recipe.epochs, patience=patience
-        )
+        data = Dataset(patches)
+        recipe = training.recipe_for(preset, len(data.part("train")))
+        recipe = msgspec.structs.replace(recipe, epochs=epochs or recipe.epochs, patience=patience)
         with progress_bar() as bar:
 
             def tell(card: TrainingCard, done: float) -> None:
@@ -412,7 +413,7 @@ def train(
                     )
 
             trained = work.train_on(
-                Dataset(patches),
+                data,
                 preset=preset,
                 recipe=recipe,
                 folder=to,
