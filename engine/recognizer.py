@@ -46,8 +46,8 @@ SWITCH_S = 0.0005
 # While nobody speaks, digital silence is let pile up for so long before it is recognized as such:
 # most of what listening to a computer that plays nothing costs is the waking up.
 PILE_S = 0.4
-# A device may be slower by two hops, which saves wake-ups, but no slower than this.
-LONGEST_LATENCY_MS = 200.0
+# A device may be slower by four hops, which saves wake-ups, but no slower than this.
+LONGEST_LATENCY_MS = 400.0
 # So much of the newest sound is kept, for new settings to be put in the picture.
 HISTORY_S = 2.0
 
@@ -456,7 +456,7 @@ class SourceTimes(TypedDict):
 def source_times(settings: Settings) -> SourceTimes:
     """Pick from the settings what a device is opened with."""
     # Not more, since it stays when the hop is changed later.
-    latency_ms = min(2 * settings.hop_ms, LONGEST_LATENCY_MS) if settings.hop_ms >= 50 else 0.0
+    latency_ms = min(4 * settings.hop_ms, LONGEST_LATENCY_MS) if settings.hop_ms >= 50 else 0.0
     return {"latency_ms": latency_ms, "max_lag_ms": settings.max_lag_ms}
 
 
