@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import msgspec
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from ..features.mfcc import mfcc
@@ -37,7 +37,7 @@ from .clips import (
 )
 from .dataset import PARTS, ROW, SHARD, DatasetCard, DatasetError, DatasetWriter, Part
 from .patches import BACKGROUND_SHARE, MAX_TAIL_S, PatchComposer
-from .split import TABLE, read_clips
+from .split import TABLE, Clip, SplitError, read_clips
 from .starter.background import SAMPLE_RATE as _MADE_RATE
 from .starter.background import Kind, make_background
 
@@ -52,6 +52,8 @@ _MADE_KINDS: tuple[Kind, ...] = ("music", "music", "noise", "effects")
 _MADE_S = 8.0
 
 Progress = Callable[[str, int, int], None]
+# Of a clip, by its number; -1 where it is none of the clips.
+Bed = tuple[int, Audio]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,41 +77,33 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     features: FeatureSettings = FeatureSettings()
 
 
-class Planned(msgspec.Struct, frozen=True):
-    """A clip and what it is for."""
-
-    clip: ClipFile
-    seconds: float
-    part: Part
-
-
 class Plan(msgspec.Struct, frozen=True):
     """Which clips are trained on, and which validated on.
 
     Attributes
     ----------
-    clips : tuple of Planned
-        By recording, voice and name.
+    parts : dict of ClipFile to str
+        What each clip is for.
     warnings : tuple of str
         What is wrong with it, for people.
     """
 
-    clips: tuple[Planned, ...]
+    parts: dict[ClipFile, Part]
     warnings: tuple[str, ...]
 
 
-def plan(clips: Sequence[ClipFile], validate_on: Sequence[str] = ()) -> Plan:
+def plan(seconds: Mapping[ClipFile, float], validate_on: Sequence[str] = ()) -> Plan:
     """Choose what to validate on: whole recordings, where a voice is in several.
 
     Recordings are chosen one after the other, those first that let most voices be validated, until
     they are a fifth of the sound; a voice is never left without anything to train on. Of a voice
-    that is in one recording only, or that the choice leaves without validation, the last fifth of
-    its clips is taken: their neighbours are trained on, which is told.
+    that is in one recording only, or that the choice leaves without validation, about the last
+    fifth is taken: its neighbours are trained on, which is told.
 
     Parameters
     ----------
-    clips : sequence of ClipFile
-        As `find_clips` gives them.
+    seconds : dict of ClipFile to float
+        The clips, as `find_clips` gives them, and how long they are.
     validate_on : sequence of str
         Recordings to validate on, instead of the choice.
 
@@ -123,12 +117,6 @@ def plan(clips: Sequence[ClipFile], validate_on: Sequence[str] = ()) -> Plan:
         There are fewer than two voices, or no such recording.
     """
     warnings: list[str] = []
-    seconds: dict[ClipFile, float] = {}
-    for clip in clips:
-        try:
-            seconds[clip] = soundfile.info(clip.path).duration
-        except (OSError, soundfile.SoundFileError):
-            warnings.append(f"{clip.path}: cannot be read as sound; left out")
     by_voice: dict[tuple[str, str], list[ClipFile]] = defaultdict(list)
     for clip in seconds:
         if clip.voice is not None:
@@ -139,44 +127,48 @@ def plan(clips: Sequence[ClipFile], validate_on: Sequence[str] = ()) -> Plan:
             f"the clips hold {who} only; to tell voices apart takes two: sort the clips of another"
         )
     chosen = set(validate_on) or _recordings_to_validate(by_voice, seconds)
-    recordings = {clip.recording for clip in clips}
+    recordings = {clip.recording for clip in seconds}
     if chosen - recordings:
         raise ClipError(
             f"there is no recording {sorted(chosen - recordings)[0]!r} to validate on; there are "
             f"{', '.join(sorted(recordings)[:8])}"
         )
     held_out = {clip for clip in seconds if clip.recording in chosen}
+    better = "its figures are better than the truth"
     for (actor, name), its in by_voice.items():
-        parts = {clip in held_out for clip in its}
-        who = f"{name} ({actor})"
-        if len(parts) == 2:
+        if len({clip in held_out for clip in its}) == 2:
             continue
-        held_out.difference_update(its)
         last = _last_fifth(its, seconds)
-        held_out.update(last)
+        held_out = (held_out - set(its)) | set(last)
         if not last:
-            warnings.append(f"{who}: has one clip only; it is trained on and never validated")
+            warnings.append(
+                f"{name} ({actor}): has one clip only, which is trained on; none validates"
+            )
+        elif len({clip.recording for clip in its}) == 1:
+            warnings.append(
+                f"{name} ({actor}): is validated on clips of the recording that it is trained on; "
+                f"{better} until it is in another, too"
+            )
         else:
             warnings.append(
-                f"{who}: is validated on clips of recordings that it is trained on; its figures "
-                "are better than the truth until it is in more recordings"
+                f"{name} ({actor}): is validated on clips of recordings that it is trained on; "
+                f"{better}; --validate-on chooses others"
             )
     nobody = [clip for clip in seconds if clip.voice is None]
     if nobody and not any(clip in held_out for clip in nobody):
         held_out.update(_last_fifth(nobody, seconds))
-    return Plan(
-        tuple(
-            Planned(clip, s, "validation" if clip in held_out else "train")
-            for clip, s in seconds.items()
-        ),
-        tuple(warnings),
-    )
+        warnings.append(
+            f"background: is validated on clips of recordings that it is trained on; {better}"
+        )
+    parts: dict[ClipFile, Part] = {
+        clip: "validation" if clip in held_out else "train" for clip in seconds
+    }
+    return Plan(parts, tuple(warnings))
 
 
 def _recordings_to_validate(
-    by_voice: dict[tuple[str, str], list[ClipFile]], seconds: dict[ClipFile, float]
+    by_voice: Mapping[tuple[str, str], Sequence[ClipFile]], seconds: Mapping[ClipFile, float]
 ) -> set[str]:
-    # Voices of each recording that are in others too, and so can be validated by it.
     where = {voice: {clip.recording for clip in its} for voice, its in by_voice.items()}
     size: dict[str, float] = defaultdict(float)
     for its in by_voice.values():
@@ -185,41 +177,44 @@ def _recordings_to_validate(
     total = sum(size.values())
     chosen: set[str] = set()
     while True:
-        covered = {voice for voice, its in where.items() if its & chosen}
         taken = sum(size[recording] for recording in chosen)
-
-        def gain(recording: str, covered: set[tuple[str, str]] = covered) -> int:
-            return sum(
-                recording in its and len(its) > 1 and voice not in covered
-                for voice, its in where.items()
-            )
-
+        # Voices that could be validated by a recording, and are not yet.
+        waiting = [its for its in where.values() if len(its) > 1 and not its & chosen]
         # Never the last recording to train a voice on that is in several.
         allowed = [
             recording
             for recording in sorted(set(size) - chosen, reverse=True)
-            if taken + size[recording] <= _MOST_VALIDATION * total
-            and not any(len(its) > 1 and its <= chosen | {recording} for its in where.values())
+            if not any(len(its) > 1 and its <= chosen | {recording} for its in where.values())
         ]
-        if not allowed:
+        # Not too much of the sound; the first has to be one of those there are.
+        small = [r for r in allowed if taken + size[r] <= _MOST_VALIDATION * total]
+        if chosen or small:
+            allowed = small
+        elif allowed:
+            allowed = [min(allowed, key=lambda recording: size[recording])]
+        if not allowed or (not waiting and taken >= VALIDATION_SHARE * total):
             return chosen
-        # The later of two that are alike, by name: what is heard next is later still.
+
+        def gain(recording: str, waiting: Sequence[set[str]] = waiting) -> int:
+            return sum(recording in its for its in waiting)
+
+        # Of two that are alike the later one, by name: what is heard next is later still.
         best = max(allowed, key=gain)
-        if not gain(best) and (taken >= VALIDATION_SHARE * total or not chosen):
-            return chosen
-        if not gain(best) and taken + size[best] > 1.5 * VALIDATION_SHARE * total:
+        if not gain(best) and (not chosen or taken + size[best] > 1.5 * VALIDATION_SHARE * total):
             return chosen
         chosen.add(best)
 
 
-def _last_fifth(clips: list[ClipFile], seconds: dict[ClipFile, float]) -> list[ClipFile]:
-    """Clips at the end that are about a fifth, and never all of them."""
+def _last_fifth(clips: Sequence[ClipFile], seconds: Mapping[ClipFile, float]) -> list[ClipFile]:
+    """Take clips from the end, about a fifth of the sound, and never all."""
     total = sum(seconds[clip] for clip in clips)
     taken: list[ClipFile] = []
-    for clip in reversed(clips[1:]):
-        if taken and sum(seconds[c] for c in taken) >= VALIDATION_SHARE * total:
+    for clip in reversed(clips):
+        so_far = sum(seconds[c] for c in taken)
+        if so_far >= VALIDATION_SHARE * total:
             break
-        taken.append(clip)
+        if so_far + seconds[clip] <= total / 2:
+            taken.append(clip)
     return taken
 
 
@@ -262,13 +257,17 @@ def build(
         The data set cannot be written, or there is a finished one.
     """
     tell = progress or (lambda what, done, of: None)
-    chosen = plan(find_clips(folder), recipe.validate_on)
-    warnings = list(chosen.warnings)
+    clips = find_clips(folder)
+    warnings: list[str] = []
     if unsorted := len(find_unsorted(folder)):
         warnings.append(f"{unsorted} clips are not sorted yet, and are left out")
-    others = [path for place in backgrounds for path in find_sounds(place)]
-    clips = chosen.clips
-    voices = sorted({p.clip.voice for p in clips if p.clip.voice is not None})
+    given = {clip.path.resolve() for clip in clips}
+    others = [
+        path
+        for path in dict.fromkeys(p for place in backgrounds for p in find_sounds(place))
+        if path.resolve() not in given
+    ]
+    voices = sorted({clip.voice for clip in clips if clip.voice is not None})
     portraits = {v: path for v, path in find_portraits(folder).items() if v in voices}
     members = {
         voice: f"{PORTRAITS}/{voices.index(voice):03}{path.suffix.lower()}"
@@ -280,50 +279,58 @@ def build(
         ),
         background=True,
         features=recipe.features,
-        recordings=tuple(sorted({p.clip.recording for p in clips})),
-        clips=tuple(p.clip.path.relative_to(folder).as_posix() for p in clips),
+        recordings=tuple(sorted({clip.recording for clip in clips})),
+        clips=tuple(clip.path.relative_to(folder).as_posix() for clip in clips),
         copies=recipe.copies,
+        made_of=_digest(recipe, [*(clip.path for clip in clips), *others, *portraits.values()]),
     )
-    writer = DatasetWriter(to, card, made_of=_digest(recipe, chosen, others, portraits))
+    writer = DatasetWriter(to, card)
+    if writer.finished:
+        return card, ["the data set was there already, made of the same clips"]
     for voice, member in members.items():
         writer.add_portrait(member, portraits[voice])
-    sound = to / "sound.part"
     try:
-        with _Sounds(sound, recipe.features.sample_rate) as sounds:
-            for number, p in enumerate(clips):
+        with _Sounds(to, recipe.features.sample_rate) as sounds:
+            for number, clip in enumerate(clips):
                 tell("reading clips", number, len(clips))
                 try:
-                    sounds.add(number, p.clip.path)
+                    sounds.add(number, clip.path)
                 except ClipError as error:
                     warnings.append(f"{error}; left out")
-            beds = _backgrounds(clips, others, recipe, tell, warnings)
-            starts = _starts(folder, clips, card.recordings)
-            patches = _Patches(recipe, card, clips, sounds.all(), starts, beds)
+            heard = sounds.all()
+            seconds = {clips[n]: len(y) / recipe.features.sample_rate for n, y in heard.items()}
+            planned = plan(seconds, recipe.validate_on)
+            warnings += planned.warnings
+            parts = [planned.parts.get(clip) for clip in clips]
+            spoken_s = sum(s for clip, s in seconds.items() if planned.parts[clip] == "train")
+            beds = _backgrounds(clips, parts, others, spoken_s, recipe, tell, warnings)
+            starts = _starts(folder, clips, card.recordings, warnings)
+            patches = _Patches(recipe, card, clips, parts, heard, starts, beds)
             for shard in range(shards := -(-len(patches) // SHARD)):
                 if not writer.has(shard):
                     writer.write(shard, *patches.shard(shard, tell))
-            writer.finish(shards)
     except OSError as error:
         raise DatasetError(f"{to}: cannot be written: {error.strerror}") from None
+    writer.finish(shards)
     return card, warnings
 
 
 class _Sounds:
     """Clips, decoded, on disk and mapped: hours of them may be more than the memory holds."""
 
-    def __init__(self, path: Path, sample_rate: int) -> None:
-        self._path = path
+    def __init__(self, folder: Path, sample_rate: int) -> None:
+        self._folder = folder
         self._sample_rate = sample_rate
         self._places: dict[int, tuple[int, int]] = {}
         self._end = 0
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("wb")
+        # Without a name, where the system can: gone with this process, however it ends.
+        self._file = tempfile.TemporaryFile(dir=self._folder)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        self._path.unlink(missing_ok=True)
 
     def add(self, number: int, path: Path) -> None:
         y = read_clip(path, self._sample_rate, longest_pause_s=MAX_TAIL_S)
@@ -337,7 +344,7 @@ class _Sounds:
         if not self._end:
             return {}
         # As plain arrays: a slice of a memmap costs several times as much to make.
-        whole = np.asarray(np.memmap(self._path, np.float32, "r"))
+        whole = np.asarray(np.memmap(self._file, np.float32, "r"))
         return {number: whole[a:b] for number, (a, b) in self._places.items()}
 
 
@@ -348,10 +355,11 @@ class _Patches:
         self,
         recipe: Recipe,
         card: DatasetCard,
-        clips: Sequence[Planned],
-        sounds: dict[int, Audio],
+        clips: Sequence[ClipFile],
+        parts: Sequence[Part | None],
+        sounds: Mapping[int, Audio],
         starts: Sequence[tuple[int, float]],
-        beds: dict[Part, list[Audio]],
+        beds: dict[Part, list[Bed]],
     ) -> None:
         self._recipe, self._card, self._starts = recipe, card, starts
         features = recipe.features
@@ -361,17 +369,21 @@ class _Patches:
         self._windows: list[tuple[int, int, int, Audio]] = []
         self._numbers: list[list[int]] = [[] for _ in labels]
         for number, sound in sounds.items():
-            voice = clips[number].clip.voice
+            voice = clips[number].voice
             if voice is None:
                 continue
-            if clips[number].part == "train":
+            if parts[number] == "train":
                 self._numbers[labels[voice]].append(number)
             else:
                 for begin in range(0, max(1, len(sound) - length + 1), length):
                     self._windows.append((labels[voice], number, begin, sound))
-        for bed in beds["validation"]:
+        if not self._windows:
+            raise ClipError(
+                "there is nothing to validate on, as every voice has one clip only; sort more"
+            )
+        for number, bed in beds["validation"]:
             for begin in range(0, len(bed) - length + 1, length):
-                self._windows.append((len(labels), -1, begin, bed))
+                self._windows.append((len(labels), number, begin, bed))
         for (actor, name), label in labels.items():
             if not any(len(sounds[n]) >= length // 2 for n in self._numbers[label]):
                 raise ClipError(
@@ -379,7 +391,9 @@ class _Patches:
                     "train on; sort more of this voice, or take its folder out"
                 )
         self._composer = PatchComposer(
-            [[sounds[n] for n in its] for its in self._numbers], beds["train"], features
+            [[sounds[n] for n in its] for its in self._numbers],
+            [bed for _, bed in beds["train"]],
+            features,
         )
         spoken = [sum(len(sounds[n]) for n in its) for its in self._numbers]
         counts = [max(1, round(recipe.copies * n / length)) for n in spoken]
@@ -422,48 +436,56 @@ class _Patches:
 
 
 def _starts(
-    folder: Path, clips: Sequence[Planned], recordings: Sequence[str]
+    folder: Path, clips: Sequence[ClipFile], recordings: Sequence[str], warnings: list[str]
 ) -> list[tuple[int, float]]:
     """Tell the recording of each clip, and the second of it that the clip begins at.
 
     Of clips that `kikiwake split` has not made nothing is known but their order.
     """
-    tables: dict[str, dict[str, float]] = {}
+    tables: dict[str, dict[str, Clip]] = {}
     ends = [0.0] * len(recordings)
     out = []
-    for p in clips:
-        place, recording = folder / p.clip.recording, recordings.index(p.clip.recording)
-        if p.clip.recording not in tables:
-            made = read_clips(place).clips if (place / TABLE).exists() else ()
-            tables[p.clip.recording] = {clip.file: clip.start_s for clip in made}
-        start_s = tables[p.clip.recording].get(p.clip.path.name, ends[recording])
-        ends[recording] = start_s + p.seconds
-        out.append((recording, start_s))
+    for clip in clips:
+        if clip.recording not in tables:
+            tables[clip.recording] = {}
+            place = folder / clip.recording
+            try:
+                if (place / TABLE).exists():
+                    table = read_clips(place).clips
+                    tables[clip.recording] = {one.file: one for one in table}
+            except SplitError as error:
+                warnings.append(f"{error}: where its clips were in it is not known")
+        recording = recordings.index(clip.recording)
+        known = tables[clip.recording].get(clip.path.name)
+        out.append((recording, ends[recording] if known is None else known.start_s))
+        ends[recording] = ends[recording] + 1.0 if known is None else known.end_s
     return out
 
 
 def _backgrounds(
-    clips: Sequence[Planned],
+    clips: Sequence[ClipFile],
+    parts: Sequence[Part | None],
     others: Sequence[Path],
+    spoken_s: float,
     recipe: Recipe,
     tell: Progress,
     warnings: list[str],
-) -> dict[Part, list[Audio]]:
+) -> dict[Part, list[Bed]]:
     """Sound without speech: what is given, every fifth file of it for validation, and synthesized.
 
     All of it even in loudness, in pieces of at least a second and a patch.
     """
     rate = recipe.features.sample_rate
     shortest = max(rate, recipe.features.patch_samples)
-    given: dict[Part, list[Path]] = {part: [] for part in PARTS}
+    given: dict[Part, list[tuple[int, Path]]] = {part: [] for part in PARTS}
     for number, path in enumerate(others):
-        given["validation" if number % 5 == 4 else "train"].append(path)
-    for p in clips:
-        if p.clip.voice is None:
-            given[p.part].append(p.clip.path)
-    beds: dict[Part, list[Audio]] = {part: [] for part in PARTS}
+        given["validation" if number % 5 == 4 else "train"].append((-1, path))
+    for number, (clip, part) in enumerate(zip(clips, parts, strict=True)):
+        if clip.voice is None and part is not None:
+            given[part].append((number, clip.path))
+    beds: dict[Part, list[Bed]] = {part: [] for part in PARTS}
     for part, paths in given.items():
-        for done, path in enumerate(paths):
+        for done, (number, path) in enumerate(paths):
             tell("reading background", done, len(paths))
             try:
                 y = trim_and_level(read_sound(path, rate), sample_rate=rate)
@@ -471,8 +493,8 @@ def _backgrounds(
                 warnings.append(f"{path}: cannot be used as background ({error}); left out")
                 continue
             # A short one is heard several times over.
-            beds[part].append(np.tile(y, -(-shortest // len(y))) if len(y) < shortest else y)
-    spoken_s = sum(p.seconds for p in clips if p.part == "train")
+            y = np.tile(y, -(-shortest // len(y))) if len(y) < shortest else y
+            beds[part].append((number, y))
     patches = recipe.copies * spoken_s / recipe.features.patch_s
     train = round(min(max(patches / _PATCHES_A_BED, _FEWEST_BEDS), _MOST_BEDS))
     for part, count in zip(PARTS, (train, train // 5), strict=True):
@@ -481,15 +503,17 @@ def _backgrounds(
             # The generator of a sound says which part it is for, so that no two are the same.
             rng = np.random.default_rng((recipe.seed, PARTS.index(part), number))
             made = make_background(_MADE_KINDS[number % len(_MADE_KINDS)], _MADE_S, rng)
-            beds[part].append(resample(made, _MADE_RATE, rate))
+            beds[part].append((-1, resample(made, _MADE_RATE, rate)))
     return beds
 
 
-def _digest(
-    recipe: Recipe, chosen: Plan, others: Sequence[Path], portraits: dict[tuple[str, str], Path]
-) -> str:
+def _digest(recipe: Recipe, files: Sequence[Path]) -> str:
     """Of all that decides what the data set will hold."""
-    files = [*(p.clip.path for p in chosen.clips), *others, *portraits.values()]
-    sizes = [(os.fspath(path), path.stat().st_size) for path in files]
-    parts = [p.part for p in chosen.clips]
-    return hashlib.sha256(msgspec.json.encode((recipe, parts, sizes))).hexdigest()
+    try:
+        stats = [(os.fspath(path), path.stat()) for path in files]
+    except OSError as error:
+        raise ClipError(
+            f"{error.filename}: {error.strerror}; do not sort while building, and start again"
+        ) from None
+    known = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return hashlib.sha256(msgspec.json.encode((recipe, known))).hexdigest()

@@ -6,8 +6,8 @@ A data set is a folder:
     Who is in it and how the patches were made: a `DatasetCard`. It is written last, so that a
     folder without one is a data set that is not finished.
 ``mfcc-0000.npy``, ...
-    Shards of patches, float16, shape (n, n_mfcc, patch_frames). They are mapped, not read: a data
-    set may be larger than the memory.
+    Shards of patches, float16, shape (n, n_mfcc, patch_frames). They are mapped, and read only as
+    far as they are asked for.
 ``rows-0000.npy``, ...
     For each patch of the shard a row of `ROW`.
 ``portraits/...``
@@ -42,7 +42,7 @@ PARTS: tuple[Part, ...] = ("train", "validation")
 ROW = np.dtype(
     [
         ("label", "<i2"),  # index of the character; the background is the number after the last
-        ("recording", "<i4"),  # index of the recording
+        ("recording", "<i4"),  # index of the recording, -1 where it was synthesized
         ("clip", "<i4"),  # index of the clip, -1 where there are none
         ("time_s", "<f4"),  # where in the recording the patch begins
         ("part", "u1"),  # index into `PARTS`
@@ -92,6 +92,8 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
         The sound files they come from, where there are any: paths below the folder of clips.
     copies : int
         Patches to train on for each half second of a voice.
+    made_of : str
+        Whatever tells one data set from another: a digest of all that decides what it holds.
     shards : tuple of int
         Patches in each shard.
     """
@@ -104,6 +106,7 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
     recordings: tuple[str, ...]
     clips: tuple[str, ...] = ()
     copies: int = 1
+    made_of: str = ""
     shards: tuple[int, ...] = ()
 
     @property
@@ -121,36 +124,47 @@ class DatasetWriter:
         Of the data set. It is made where it is not there.
     card : DatasetCard
         Without its `shards`.
-    made_of : str
-        Whatever tells one data set from another: what is there of another one, unfinished, is
-        removed.
 
     Raises
     ------
     DatasetError
-        The folder holds a finished data set, or cannot be written to.
+        The folder holds a finished data set of something else, or cannot be written to.
     """
 
-    def __init__(self, folder: Path, card: DatasetCard, made_of: str = "") -> None:
+    def __init__(self, folder: Path, card: DatasetCard) -> None:
         self.folder = folder
+        self.finished = False
         self._card = card
         self._begun = folder / "begun"
         if (folder / CARD_NAME).exists():
+            if card.made_of and _read_card(folder).made_of == card.made_of:
+                self.finished = True
+                return
             raise DatasetError(
                 f"{folder}: holds a data set; remove it, or choose another folder with --to"
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not self._begun.exists() or self._begun.read_text() != made_of:
-                for old in [*folder.glob("rows-*.npy"), *folder.glob("mfcc-*.npy")]:
-                    old.unlink()
-                self._begun.write_text(made_of)
+            if not self._begun.exists() or self._begun.read_text() != card.made_of:
+                for kind in ("rows-*.npy", "mfcc-*.npy", "portraits/*", ".*.part"):
+                    for old in folder.glob(kind):
+                        old.unlink()
+                self._begun.write_text(card.made_of)
         except OSError as error:
             raise DatasetError(f"{folder}: cannot be made: {error.strerror}") from None
 
     def has(self, shard: int) -> bool:
-        """Tell whether a shard has been written, by this or an earlier writer."""
-        return _rows_file(self.folder, shard).exists()
+        """Tell whether a shard is there, whole, by this or an earlier writer."""
+        try:
+            rows = _load(_rows_file(self.folder, shard))
+            mfcc = _load(_mfcc_file(self.folder, shard), mapped=True)
+        except DatasetError:
+            return False
+        return rows.dtype == ROW and mfcc.shape == (len(rows), *self._patch_shape)
+
+    @property
+    def _patch_shape(self) -> tuple[int, int]:
+        return self._card.features.n_mfcc, self._card.features.patch_frames
 
     def write(self, shard: int, mfcc: NDArray[np.floating[Any]], rows: NDArray[np.void]) -> None:
         """Write a shard.
@@ -171,8 +185,7 @@ class DatasetWriter:
         DatasetError
             It cannot be written.
         """
-        features = self._card.features
-        shape = (len(rows), features.n_mfcc, features.patch_frames)
+        shape = (len(rows), *self._patch_shape)
         if mfcc.shape != shape or rows.dtype != ROW:
             raise ValueError(f"mfcc has shape {mfcc.shape}, rows {rows.dtype}; need {shape}, {ROW}")
         # The rows last: where they are, the patches are.
@@ -195,7 +208,7 @@ class DatasetWriter:
         target = self.folder / CARD_NAME
         try:
             write_file(target, text + b"\n")
-            self._begun.unlink()
+            self._begun.unlink(missing_ok=True)
         except OSError as error:
             raise DatasetError(f"{target}: cannot be written: {error.strerror}") from None
 

@@ -483,7 +483,7 @@ def measure(answers: Answers, network: bytes, data: str, part: Part) -> Figures:
         part=part,
         windows=len(truth),
         window_s=card.features.patch_s,
-        step_s=_step(rows),
+        step_s=_step(rows[spoken]),
         cast_characters=len(card.characters),
         heard_characters=len(np.unique(truth[spoken])),
         background=not spoken.all(),
@@ -693,7 +693,7 @@ def _series(rows: NDArray[np.void]) -> list[_Ints]:
 
 def _step(rows: NDArray[np.void]) -> float | None:
     steps = [np.diff(rows["time_s"][one]) for one in _series(rows)]
-    together = np.concatenate(steps)
+    together = np.concatenate([np.empty(0), *steps])
     return float(np.median(together)) if len(together) else None
 
 
@@ -798,7 +798,9 @@ def _worst(
         found.append(
             Doubtful(
                 clip=card.clips[row["clip"]] if row["clip"] >= 0 else None,
-                recording=card.recordings[row["recording"]],
+                recording=card.recordings[row["recording"]]
+                if row["recording"] >= 0
+                else BACKGROUND,
                 time_s=float(row["time_s"]),
                 windows=int(counts[number]),
                 truth=names[truth[first[number]]],

@@ -16,6 +16,7 @@ from ..models.cast import VERSION, Calibration, Cast, CastCard, network_digest
 from ..models.runner import CastRunner, load_interpreter
 from ..quiet import quiet_stderr
 from .dataset import Dataset, DatasetError, PatchSet
+from .train import digest_of, names_of
 from .training import Trained, TrainingError, load_tensorflow, read_training
 
 if TYPE_CHECKING:
@@ -102,19 +103,18 @@ def quantize(
     """
     tell = tell or (lambda what, done, of: None)
     trained = read_training(folder)
-    shape = (data.card.features.n_mfcc, data.card.features.patch_frames, data.card.n_classes)
     card = trained.card
-    if shape != (card.n_coefficients, card.n_frames, card.n_classes):
-        raise TrainingError(
-            f"{folder}: its network takes patches of {card.n_coefficients} by {card.n_frames} and "
-            f"knows {card.n_classes} classes, not {data.folder}'s {shape[:2]} and {shape[2]}"
-        )
-    validation = data.patches(data.part("validation"))
     training = data.part("train")
-    if not len(validation) or not len(training):
-        raise DatasetError(f"{data.folder}: has nothing to train or to validate on")
+    patches, validation = data.patches(training), data.patches(data.part("validation"))
+    if digest_of(names_of(data), patches, validation) != card.patches:
+        raise TrainingError(
+            f"{folder}: was not trained on {data.folder}; name the data set that it was trained on"
+        )
+    voices = validation.label < len(data.card.characters)
+    if not voices.any():
+        raise DatasetError(f"{data.folder}: has no voice to validate on; build it of more clips")
     rng = np.random.default_rng(0)
-    chosen = rng.permutation(training)[:REPRESENTATIVE]
+    chosen = rng.permutation(len(patches))[:REPRESENTATIVE]
     model, x = trained.model(), trained.standardised(validation.mfcc)
     exact = np.concatenate(
         [np.asarray(model(x[at : at + 256], training=False)) for at in range(0, len(x), 256)]
@@ -158,18 +158,16 @@ def quantize(
     def top1(logits: NDArray[np.float32]) -> float:
         return float(np.mean(logits.argmax(axis=1) == validation.label))
 
-    representative = trained.standardised(data.patches(np.sort(chosen)).mfcc)
+    representative = trained.standardised(patches.mfcc[np.sort(chosen)])
     network = to_int8(model, representative)
     logits = logits_of(network)
     fine_tuned = top1(exact) - top1(logits) > MOST_LOST / 100
     if fine_tuned:
-        patches = data.patches(training)
         tuned = to_int8(fine_tune(trained, patches, representative, tell), representative)
         tuned_logits = logits_of(tuned)
         if top1(tuned_logits) > top1(logits):
             network, logits = tuned, tuned_logits
     temperature = round(best_temperature(logits, validation.label), 4)
-    voices = validation.label < len(data.card.characters)
     calibration = Calibration(temperature, unknown_below(logits[voices], temperature))
     report = Report(
         patches=len(validation),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ def train(
     recipe: Recipe,
     n_classes: int,
     folder: Path,
+    names: Sequence[str] = (),
     following: NDArray[np.int64] | None = None,
     beds: Beds | None = None,
     start: Sequence[NDArray[Any]] | None = None,
@@ -75,6 +76,8 @@ def train(
         Characters and background.
     folder : Path
         Of the training.
+    names : sequence of str, optional
+        Of the classes.
     following : ndarray of int64, shape (n,), optional
         For each training patch the number of the one that follows it in the same sound, or -1.
     beds : Beds, optional
@@ -111,8 +114,11 @@ def train(
         n_classes=n_classes,
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
-        begun_with=_digest(training, validation, start),
+        patches=digest_of(names, training, validation),
+        start="" if start is None else _digest(start),
     )
+    if not np.isfinite([mean, std]).all():
+        raise TrainingError("the patches hold what is no number; build the data set again")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -132,6 +138,8 @@ def train(
             )
         if before.finished:
             return read_training(folder)
+        if not state:
+            raise TrainingError(f"{folder}: its {STATE} is missing; remove it and train again")
         card = before
     run = _Run(card, Batches(card, training, following, beds), validation, start, folder, state)
     while not card.finished:
@@ -169,6 +177,7 @@ def train_on(
         network=NETWORKS[preset],
         recipe=recipe,
         n_classes=data.card.n_classes,
+        names=names_of(data),
         folder=folder,
         following=following_patches(data.rows[numbers["train"]], data.card.features.patch_s),
         beds=make_beds(data.card.features, seed) if bare else None,
@@ -248,6 +257,11 @@ class _Run:
         for step, (x, target) in enumerate(self._batches.epoch(len(card.epochs))):
             loss += float(self._step(x, target))
             tell(card, (step + 1) / self._steps)
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"{self._folder}: the loss of epoch {len(card.epochs) + 1} is no number; what was "
+                "trained before is kept; train with another seed"
+            )
         done = Epoch(loss / self._steps, *self._validate())
         card = msgspec.structs.replace(card, epochs=(*card.epochs, done))
         if recipe.schedule == "plateau":
@@ -354,11 +368,19 @@ def _likes_bfloat16() -> bool:
     return bool(tf.config.list_physical_devices("GPU")) or "AVX512_ICL" in extensions
 
 
-def _digest(training: PatchSet, validation: PatchSet, start: Sequence[NDArray[Any]] | None) -> str:
+def names_of(data: Dataset) -> list[str]:
+    """Names of the classes of a data set, as `digest_of` takes them."""
+    return [f"{who.actor}/{who.name}" for who in data.card.characters]
+
+
+def digest_of(names: Sequence[str], *parts: PatchSet) -> str:
+    """Digest of patches and of whose they are."""
+    whose = np.frombuffer("\n".join(names).encode(), np.uint8)
+    return _digest([whose, *(array for part in parts for array in (part.mfcc, part.label))])
+
+
+def _digest(arrays: Iterable[NDArray[Any]]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for patches in (training, validation):
-        for array in (patches.mfcc, patches.label):
-            digest.update(np.ascontiguousarray(array).data)
-    for weight in start or ():
-        digest.update(np.ascontiguousarray(weight).data)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -156,9 +154,10 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
         Shape of a patch, and classes.
     mean, std : tuple of float
         Of each coefficient over the training patches.
-    begun_with : str
-        Digest of the patches and of the weights it starts from: it can only be gone on with on
-        the same.
+    patches : str
+        Digest of the patches and of whose they are: it can only be gone on with on the same.
+    start : str
+        Digest of the weights it starts from; empty where there are none.
     epochs : tuple of Epoch
         Those done.
     finished : bool
@@ -175,7 +174,8 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
     n_classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    begun_with: str
+    patches: str
+    start: str
     epochs: tuple[Epoch, ...] = ()
     finished: bool = False
 
@@ -226,11 +226,15 @@ def normalisation(
     patches: PatchSet, *, per_coefficient: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each coefficient, or of all, shapes (n_mfcc,)."""
-    axes = (0, 2) if per_coefficient else (0, 1, 2)
-    mean = patches.mfcc.mean(axis=axes, dtype=np.float64)
-    std = patches.mfcc.std(axis=axes, dtype=np.float64)
-    shape = patches.mfcc.shape[1]
-    return np.resize(mean, shape), np.resize(np.maximum(std, 1e-3), shape)
+    n, n_coefficients, _ = patches.mfcc.shape
+    total, squares = np.zeros(n_coefficients), np.zeros(n_coefficients)
+    for begin in range(0, n, 4096):  # not all in float64 at once
+        part = patches.mfcc[begin : begin + 4096].astype(np.float64)
+        total += part.mean(axis=2).sum(axis=0) / n
+        squares += np.square(part).mean(axis=2).sum(axis=0) / n
+    if not per_coefficient:
+        total[:], squares[:] = total.mean(), squares.mean()
+    return total, np.sqrt(np.maximum(squares - total**2, 1e-6))
 
 
 def standardise(
@@ -296,11 +300,19 @@ def read_weights(path: Path, file: BinaryIO | None = None) -> list[NDArray[Any]]
     """
     try:
         with np.load(file or path, allow_pickle=False) as arrays:
-            return [arrays[f"arr_{number}"] for number in range(len(arrays.files))]
+            weights = [arrays[f"arr_{number}"] for number in range(len(arrays.files))]
+    except FileNotFoundError:
+        raise TrainingError(f"{path}: is missing; remove {path.parent} and train again") from None
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise TrainingError(f"{path}: is damaged ({error}); train again") from None
+    # A damaged archive makes the reader fail in many ways.
+    except Exception as error:
+        raise TrainingError(
+            f"{path}: is damaged ({error}); remove {path.parent} and train again"
+        ) from None
+    if not weights:
+        raise TrainingError(f"{path}: is damaged; remove {path.parent} and train again")
+    return weights
 
 
 def weights_to_start(source: Path) -> list[NDArray[Any]]:

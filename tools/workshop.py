@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # With less, a character is learnt badly and its figures mean little.
 FEW_S = 15.0
+SEEDS = 2**32 - 1
 METER_S = 0.08
 
 
@@ -134,7 +135,7 @@ def _watch_recording(recorder: Recorder) -> None:
     """Record, with a meter where there is a terminal, and with its keys."""
     from rich.text import Text
 
-    from .record import keys, meter
+    from .record import RecordError, keys, meter
 
     out = console(stderr=True)
     told, shown_at = None, 0.0
@@ -144,7 +145,10 @@ def _watch_recording(recorder: Recorder) -> None:
         for progress in recorder:
             for key in pressed():
                 if key in " mM":
-                    recorder.mark()
+                    try:
+                        recorder.mark()
+                    except RecordError as error:  # the sound is worth more than a mark
+                        out.print(f"kikiwake: {error}", markup=False, soft_wrap=True)
                 elif key in "qQ\x03":
                     recorder.stop()
             if progress.notice != told:
@@ -250,7 +254,7 @@ def sort(
     Each clip that gets a character is moved, at once, from RECORDING/0001.flac to
     RECORDING/ACTOR/CHARACTER/0001.flac, or to RECORDING/background/0001.flac: stopped and started
     again, sorting goes on. Clips that sound alike are offered together. The window needs
-    Qt: pip install PySide6-Essentials.
+    Qt: pip install "kikiwake[sort]".
     """
     from . import sort as work
 
@@ -301,7 +305,7 @@ def build(
     copies: Annotated[
         int, typer.Option(min=1, max=100, help="Patches of each half second of a voice.")
     ] = 6,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of all that is drawn.")] = 0,
     from_devil_ear: Annotated[
         Path | None,
         typer.Option(
@@ -350,7 +354,7 @@ def build(
     for line in describe_dataset(Dataset(to)):
         say(line)
     for warning in warnings:
-        say(f"beware: {warning}")
+        say(f"beware: {' '.join(warning.split())}")
 
 
 def train(
@@ -382,7 +386,7 @@ def train(
             help="Cast, or folder of a training, whose network to start from.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of all that is drawn.")] = 0,
 ) -> None:
     """Train a network on a data set.
 
@@ -450,6 +454,16 @@ def quantize(
     """
     if to.exists():
         raise KikiwakeError(f"{to}: is there already; remove it, or choose another with --to")
+    if not to.parent.is_dir():
+        raise KikiwakeError(f"{to}: there is no folder {to.parent} for it")
+    from .training import read_card
+
+    done = read_card(training)
+    if not done.finished:
+        say(
+            f"beware: {training} is not finished ({len(done.epochs)} of {done.recipe.epochs} "
+            "epochs); kikiwake train goes on with it"
+        )
     from .dataset import Dataset
 
     with extra("train", "quantizing"):
@@ -459,7 +473,10 @@ def quantize(
             cast, report = work.quantize(
                 training, Dataset(patches), name=name or to.stem, licence=licence, tell=tell
             )
-    cast.save(to)
+    try:
+        cast.save(to)
+    except OSError as error:
+        raise KikiwakeError(f"{to}: cannot be written: {error.strerror}") from None
     for line in work.describe(report):
         say(line)
     say(f"{to}: written; next: kikiwake evaluate {to} {patches}, or kikiwake run --cast {to}")

@@ -61,41 +61,82 @@ def test_what_is_found(clips):
     assert [path.name for path in find_unsorted(clips)] == ["0077.wav"]
 
 
+def planned(clips, validate_on=(), seconds=1.0):
+    return plan(dict.fromkeys(clips, seconds), validate_on)
+
+
+def parts_of(made, who):
+    """Recordings of a voice, by what they are for."""
+    parts: dict[str, set[str]] = {}
+    for clip, part in made.parts.items():
+        if clip.voice == who:
+            parts.setdefault(part, set()).add(clip.recording)
+    return parts
+
+
 def test_whole_recordings_are_validated_on(clips):
-    made = plan(find_clips(clips))
-    parts: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for p in made.clips:
-        if p.clip.voice is not None:
-            parts.setdefault(p.clip.voice, {}).setdefault(p.part, set()).add(p.clip.recording)
+    made = planned(find_clips(clips))
     for who in (HANA, KEN):
-        assert set(parts[who]) == {"train", "validation"}
-        assert not parts[who]["train"] & parts[who]["validation"]
+        parts = parts_of(made, who)
+        assert set(parts) == {"train", "validation"}
+        assert not parts["train"] & parts["validation"]
     # One recording only: its end is validated on, and that is said.
-    assert parts[MIO] == {"train": {"ep1"}, "validation": {"ep1"}}
+    assert parts_of(made, MIO) == {"train": {"ep1"}, "validation": {"ep1"}}
     assert [w for w in made.warnings if "みお🎵" in w and "better than the truth" in w]
     assert len(made.warnings) == 1
-    named = plan(find_clips(clips), ["ep2"])
-    assert {p.clip.recording for p in named.clips if p.part == "validation"} - {"ep1"} == {"ep2"}
+    named = planned(find_clips(clips), ["ep2"])
+    assert parts_of(named, HANA)["validation"] == {"ep2"}
+
+
+def test_of_two_recordings_one_is_validated_on(clips):
+    two = [c for c in find_clips(clips) if c.recording != "ep1"]
+    made = planned(two)
+    assert parts_of(made, HANA) == {"train": {"ep2"}, "validation": {"ep3"}}
+    assert made.warnings == ()
 
 
 def test_no_voice_is_left_without_training(clips):
     """Also where the recordings that are asked for hold all of it."""
-    made = plan(find_clips(clips), ["ep1", "ep2", "ep3"])
+    made = planned(find_clips(clips), ["ep1", "ep2", "ep3"])
     for who in (HANA, KEN, MIO):
-        assert {p.part for p in made.clips if p.clip.voice == who} == {"train", "validation"}
+        assert set(parts_of(made, who)) == {"train", "validation"}
     assert len(made.warnings) == 3
+    assert sum("--validate-on" in warning for warning in made.warnings) == 2
+
+
+@pytest.mark.parametrize("lengths", [(0.2, 20.0), (20.0, 0.2), (1.0, 1.0), (5.0, 1.0, 1.0, 9.0)])
+def test_about_the_last_fifth(lengths):
+    """Never the greater part of a voice, whatever its clips are like."""
+    seconds = {
+        ClipFile(Path(f"{who[1]}{n}"), "ep1", who): s
+        for who in (HANA, KEN)
+        for n, s in enumerate(lengths)
+    }
+    made = plan(seconds)
+    for who in (HANA, KEN):
+        held = sum(
+            s for c, s in seconds.items() if c.voice == who and made.parts[c] == "validation"
+        )
+        assert 0 < held <= sum(lengths) / 2
+
+
+def test_background_of_one_recording_is_told(clips):
+    found = [c for c in find_clips(clips) if c.voice is not None or c.recording == "ep1"]
+    found.append(ClipFile(clips / "ep1" / "background" / "b.wav", "ep1", None))
+    made = planned(found)
+    assert any(w.startswith("background: is validated on clips of rec") for w in made.warnings)
 
 
 def test_what_cannot_be_planned_is_named(clips):
     found = find_clips(clips)
     with pytest.raises(ClipError, match=r"hold Ken \(Aoi\) only; .* takes two"):
-        plan([clip for clip in found if clip.voice in (KEN, None)])
+        planned([clip for clip in found if clip.voice in (KEN, None)])
     with pytest.raises(ClipError, match="nobody only"):
-        plan([])
+        planned([])
     with pytest.raises(ClipError, match="no recording 'ep9' to validate on; there are ep1, ep2"):
-        plan(found, ["ep9"])
+        planned(found, ["ep9"])
     alone = [ClipFile(clip.path, "ep1", clip.voice) for clip in found[:1]]
-    made = plan(alone + [clip for clip in found if clip.voice == KEN])
+    made = planned(alone + [clip for clip in found if clip.voice == KEN])
     assert any("has one clip only" in warning for warning in made.warnings)
 
 
@@ -165,8 +206,48 @@ def test_other_clips_begin_anew(clips, tmp_path):
     to = tmp_path / "patches"
     to.mkdir()
     (to / "rows-0000.npy").write_bytes(b"of another build")
+    (to / ".rows-0001.npy.123.part").write_bytes(b"of a killed one")
+    card, _ = build(clips, to, RECIPE)
+    data = Dataset(to)
+    assert len(data) > 0
+    assert not list(to.glob("*.part"))
+    # Once more, it is there already; of other clips, it is refused.
+    assert build(clips, to, RECIPE)[0].made_of == card.made_of
+    (clips / "ep2" / "Aoi" / "Ken" / "0000.wav").unlink()
+    with pytest.raises(DatasetError, match="holds a data set; remove it"):
+        build(clips, to, RECIPE)
+
+
+def test_a_damaged_shard_is_made_again(clips, tmp_path):
+    to = tmp_path / "patches"
     build(clips, to, RECIPE)
-    assert len(Dataset(to)) > 0
+    whole = (to / "mfcc-0000.npy").read_bytes()
+    card = (to / "patches.json").read_bytes()
+    made_of = Dataset(to).card.made_of
+    (to / "patches.json").unlink()
+    (to / "begun").write_text(made_of)
+    (to / "mfcc-0000.npy").write_bytes(whole[:-50])
+    build(clips, to, RECIPE)
+    assert (to / "mfcc-0000.npy").read_bytes() == whole
+    assert (to / "patches.json").read_bytes() == card
+
+
+def test_a_background_is_never_in_both_parts(clips, tmp_path):
+    """Though it is given twice."""
+    _, warnings = build(
+        clips, tmp_path / "patches", RECIPE, [clips / "ep1" / "background", clips / "ep2"]
+    )
+    rows = Dataset(tmp_path / "patches").rows
+    nobody = rows[(rows["label"] == 3) & (rows["clip"] >= 0)]
+    assert not warnings or all("cannot be used" not in warning for warning in warnings)
+    assert len(set(nobody["clip"])) == 1  # ep3's, the one that is validated on
+
+
+def test_one_clip_of_each_is_refused(tmp_path):
+    for _, name in (HANA, KEN):
+        write(tmp_path / "clips" / "ep1" / "Aoi" / name / "0000.wav", voice(220, 1.0))
+    with pytest.raises(ClipError, match="every voice has one clip only; sort more"):
+        build(tmp_path / "clips", tmp_path / "patches", RECIPE)
 
 
 def test_bad_clips_are_left_out_and_named(clips, tmp_path):
@@ -213,4 +294,4 @@ def test_the_command_tells_what_there_is(clips, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "Hana (Aoi)" in out
     assert "only" not in out
-    assert "beware: みお🎵 (宮野): is validated on clips of recordings that it is trained on" in out
+    assert "beware: みお🎵 (宮野): is validated on clips of the recording that it is trained" in out

@@ -228,11 +228,38 @@ def test_damage_is_named(model, folder, tmp_path):
     for name in ("training.json", "weights.npz"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "weights.npz").write_bytes((folder / "weights.npz").read_bytes()[:-100])
-    with pytest.raises(TrainingError, match=r"weights.npz: is damaged .*; train again"):
+    with pytest.raises(
+        TrainingError, match=r"weights.npz: is damaged .*; remove .* train again"
+    ):
         training.read_training(tmp_path)
     (tmp_path / "training.json").write_text("{")
     with pytest.raises(TrainingError, match=r"training.json: is damaged"):
         training.read_training(tmp_path)
+
+
+def test_without_its_state_a_training_is_not_gone_on_with(patches, held_out, tmp_path):
+    def tell(card, share):
+        if card.epochs:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(patches, held_out, tmp_path, tell=tell)
+    (tmp_path / "state.npz").write_bytes((tmp_path / "state.npz").read_bytes()[:5000])
+    with pytest.raises(TrainingError, match=r"state.npz: is damaged .*; remove .* and train again"):
+        train(patches, held_out, tmp_path)
+    (tmp_path / "state.npz").unlink()
+    with pytest.raises(TrainingError, match=r"its state.npz is missing; remove it and train again"):
+        train(patches, held_out, tmp_path)
+
+
+def test_what_is_no_number_is_told_before_anything_is_lost(patches, held_out, tmp_path):
+    spoilt = PatchSet(patches.mfcc.copy(), patches.label)
+    spoilt.mfcc[3, 2, 1] = np.nan
+    with pytest.raises(TrainingError, match="hold what is no number"):
+        train(spoilt, held_out, tmp_path)
+    far = Recipe(epochs=2, batch=20, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"the loss of epoch \d is no number"):
+        train(patches, held_out, tmp_path / "far", far)
 
 
 def test_which_patch_follows_which():

@@ -1,6 +1,7 @@
 """From a data set to a cast with the commands: train, quantize, evaluate."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -194,12 +195,20 @@ def test_rounding_is_trained_back(patches, tmp_path):
         (["train", "{patches}", "--start", "starter"], "keeps no weights"),
         (["quantize", "{nothing}", "{patches}"], "holds no training"),
         (["quantize", "{training}", "{patches}", "--to", "{cast}"], "is there already"),
+        (["quantize", "{training}", "{patches}", "--to", "{file}/x.cast"], "there is no folder"),
+        (["quantize", "{training}", "{others}"], "was not trained on"),
         (["train", "{patches}", "--to", "{training}"], "holds a training with other"),
     ],
 )
 def test_errors_are_one_line(patches, training, cast, tmp_path, capsys, arguments, message):
     (tmp_path / "file").touch()
+    # As many, but one has another name.
+    others = tmp_path / "others"
+    shutil.copytree(patches, others)
+    card = (others / "patches.json").read_text(encoding="utf-8")
+    (others / "patches.json").write_text(card.replace("Ken", "Zoe"), encoding="utf-8")
     names = {
+        "others": others,
         "patches": patches, "training": training, "cast": cast,
         "nothing": tmp_path / "nothing", "file": tmp_path / "file",
     }  # fmt: skip
