@@ -276,7 +276,8 @@ def test_a_voice_of_which_nothing_is_left_is_an_error(clips, tmp_path):
         (["{clips}", "--to", "{file}/patches"], "cannot be made"),
     ],
 )
-def test_errors_are_one_line(clips, tmp_path, capsys, arguments, message):
+def test_errors_are_one_line(clips, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     names = {"clips": clips, "nothing": tmp_path / "nothing", "file": tmp_path / "file"}
     with pytest.raises(SystemExit) as ended:

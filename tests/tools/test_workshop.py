@@ -200,7 +200,10 @@ def test_rounding_is_trained_back(patches, tmp_path):
         (["train", "{patches}", "--to", "{training}"], "holds a training with other"),
     ],
 )
-def test_errors_are_one_line(patches, training, cast, tmp_path, capsys, arguments, message):
+def test_errors_are_one_line(
+    patches, training, cast, tmp_path, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     # As many, but one has another name.
     others = tmp_path / "others"
