@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, SourceError, one_line
+from ..files import need_text
 from .device import DeviceSource
 from .devices import DeviceInfo, find_device, list_devices
 from .result import Counters
@@ -165,6 +166,7 @@ class FileSource:
         return block
 
     def _refuse_what_is_no_file(self) -> None:
+        need_text(self.path, SourceError)
         try:
             status = self.path.stat()
         except FileNotFoundError:

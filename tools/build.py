@@ -19,9 +19,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import CastError
 from ..features.mfcc import mfcc
 from ..features.settings import FeatureSettings
 from ..models.cast import PORTRAITS, Character
+from .cast_files import picture_format, read_picture
 from .clips import (
     Audio,
     ClipError,
@@ -29,6 +31,7 @@ from .clips import (
     find_clips,
     find_portraits,
     find_sounds,
+    find_stray,
     find_unsorted,
     read_clip,
     read_sound,
@@ -261,6 +264,7 @@ def build(
     warnings: list[str] = []
     if unsorted := len(find_unsorted(folder)):
         warnings.append(f"{unsorted} clips are not sorted yet, and are left out")
+    warnings += [f"{path}: lies where no clip belongs; left out" for path in find_stray(folder)]
     given = {clip.path.resolve() for clip in clips}
     others = [
         path
@@ -269,10 +273,14 @@ def build(
     ]
     voices = sorted({clip.voice for clip in clips if clip.voice is not None})
     portraits = {v: path for v, path in find_portraits(folder).items() if v in voices}
-    members = {
-        voice: f"{PORTRAITS}/{voices.index(voice):03}{path.suffix.lower()}"
-        for voice, path in portraits.items()
-    }
+    members: dict[tuple[str, str], str] = {}
+    for voice, path in portraits.items():
+        try:
+            ending = picture_format(read_picture(path))
+        except CastError as error:
+            warnings.append(f"{error}; left out")
+            continue
+        members[voice] = f"{PORTRAITS}/{voices.index(voice):03}.{ending}"
     card = DatasetCard(
         characters=tuple(
             Character(name, actor, members.get((actor, name))) for actor, name in voices

@@ -6,11 +6,19 @@ The layout is the origin's, below a folder for each recording::
     CLIPS/<recording>/<actor>/<character>/portrait.png
     CLIPS/<recording>/background/0002.flac            nobody of interest does
     CLIPS/<recording>/0003.flac                       not sorted yet
+
+Hidden files and folders, which begin with a dot, are passed over. Names are told apart with accents
+composed, whichever way a file system has them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,13 +27,19 @@ import soundfile
 import soxr
 
 from ..engine.mix import to_mono
-from ..errors import KikiwakeError
+from ..errors import KikiwakeError, one_line
+from ..files import locked, need_text
+from . import cast_files
 
 Audio = npt.NDArray[np.float32]
 
 SOUNDS = frozenset({".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"})
-PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".webp"})
+PICTURES = frozenset({".jpeg", *(f".{ending}" for ending in cast_files.PICTURES)})
 BACKGROUND = "background"
+OWN_FOLDER = ".kikiwake"
+# Of a portrait; the second is the origin's.
+_PORTRAIT_STEMS = ("portrait", "image")
+_READ_FRAMES = 1 << 16
 
 _TRIM_DB = -42.0  # below the loudest frame: silence at the ends
 _TRIM_PAD_S = 0.02
@@ -176,39 +190,89 @@ class ClipFile(msgspec.Struct, frozen=True):
     voice: tuple[str, str] | None
 
 
-def find_clips(folder: Path) -> list[ClipFile]:
-    """Find the clips of a folder that have been sorted.
+class Place(NamedTuple):
+    """Where a sound file lies in a folder of clips.
+
+    Attributes
+    ----------
+    path : Path
+        Of the sound file.
+    home : Path
+        Folder of its recording; the folder of clips where it is in none.
+    kind : {"voice", "background", "unsorted", "stray"}
+        What that means; a stray one lies where no clip belongs.
+    voice : tuple of str, or None
+        Actor and character, of a voice.
+    """
+
+    path: Path
+    home: Path
+    kind: Literal["voice", "background", "unsorted", "stray"]
+    voice: tuple[str, str] | None = None
+
+
+def composed(name: str) -> str:
+    """Write a name with its accents composed, as most systems do."""
+    return unicodedata.normalize("NFC", name)
+
+
+def name_key(name: str) -> str:
+    """Write a name such that two are the same where some system takes them for the same."""
+    return composed(name).casefold()
+
+
+def walk(folder: Path) -> Iterator[Place]:
+    """Find all sound files below a folder of clips, and what each is there.
 
     Parameters
     ----------
     folder : Path
         Laid out as this module says.
 
-    Returns
-    -------
-    list of ClipFile
-        By recording, voice and name. Hidden files and folders are passed over.
+    Yields
+    ------
+    Place
+        By recording, actor, character and name.
 
     Raises
     ------
     ClipError
-        There is no such folder, or it cannot be read.
+        There is no such folder, it cannot be read, or a name in it is no text.
     """
-    found = []
-    for recording in _folders(folder):
-        for actor in _folders(recording):
-            if actor.name == BACKGROUND:
-                found += [ClipFile(path, recording.name, None) for path in _sounds(actor)]
-                continue
-            for character in _folders(actor):
-                voice = (actor.name, character.name)
-                found += [ClipFile(path, recording.name, voice) for path in _sounds(character)]
-    return found
+    yield from (Place(path, folder, "stray") for path in _sounds(folder))
+    for home in _folders(folder):
+        yield from (Place(path, home, "unsorted") for path in _sounds(home))
+        for actor in _folders(home):
+            nobody = name_key(actor.name) == BACKGROUND
+            kind: Literal["background", "stray"] = "background" if nobody else "stray"
+            yield from (Place(path, home, kind) for path in _sounds(actor))
+            for inner in _folders(actor):
+                if nobody:
+                    yield from (Place(path, home, "stray") for path in find_sounds(inner))
+                    continue
+                voice = _voice(inner)
+                yield from (Place(path, home, "voice", voice) for path in _sounds(inner))
+                deeper = (path for place in _folders(inner) for path in find_sounds(place))
+                yield from (Place(path, home, "stray") for path in deeper)
+
+
+def find_clips(folder: Path) -> list[ClipFile]:
+    """Find the sorted clips of a folder, by recording, voice and name; see `walk`."""
+    return [
+        ClipFile(place.path, place.home.name, place.voice)
+        for place in walk(folder)
+        if place.kind in ("voice", "background")
+    ]
 
 
 def find_unsorted(folder: Path) -> list[Path]:
-    """Find the clips of a folder that nobody has sorted yet; see `find_clips`."""
-    return [path for recording in _folders(folder) for path in _sounds(recording)]
+    """Find the clips of a folder that nobody has sorted yet; see `walk`."""
+    return [place.path for place in walk(folder) if place.kind == "unsorted"]
+
+
+def find_stray(folder: Path) -> list[Path]:
+    """Find the sound files of a folder that lie where no clip belongs; see `walk`."""
+    return [place.path for place in walk(folder) if place.kind == "stray"]
 
 
 def find_sounds(folder: Path) -> list[Path]:
@@ -217,18 +281,51 @@ def find_sounds(folder: Path) -> list[Path]:
     return [*_sounds(folder), *inner]
 
 
-def find_portraits(folder: Path) -> dict[tuple[str, str], Path]:
-    """Find a picture of each voice, actor and character, that has one; see `find_clips`."""
-    found: dict[tuple[str, str], Path] = {}
+def find_voices(folder: Path) -> dict[tuple[str, str], list[Path]]:
+    """Find the folders of each voice, actor and character, with clips or without; see `walk`."""
+    found: dict[tuple[str, str], list[Path]] = {}
     for recording in _folders(folder):
         for actor in _folders(recording):
-            for character in _folders(actor):
-                pictures = _files(character, PICTURES)
-                # The origin also has a small one of each.
-                pictures.sort(key=lambda path: path.stem.startswith("small_"))
-                if pictures:
-                    found.setdefault((actor.name, character.name), pictures[0])
+            if name_key(actor.name) != BACKGROUND:
+                for inner in _folders(actor):
+                    found.setdefault(_voice(inner), []).append(inner)
     return found
+
+
+def find_portraits(folder: Path) -> dict[tuple[str, str], Path]:
+    """Find the picture of each voice, actor and character, that has one.
+
+    It is called ``portrait``, or ``image`` as the origin's, with the ending of a picture; no other
+    picture is taken. The first recording that has one gives it.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for voice, places in find_voices(folder).items():
+        for place in places:
+            stems = {path.stem.casefold(): path for path in reversed(_files(place, PICTURES))}
+            pictures = [stems[stem] for stem in _PORTRAIT_STEMS if stem in stems]
+            if pictures:
+                found.setdefault(voice, pictures[0])
+    return found
+
+
+@contextlib.contextmanager
+def sorting(folder: Path) -> Iterator[None]:
+    """Be the only process that moves the clips of a folder.
+
+    Raises
+    ------
+    BusyError
+        Another one does.
+    OSError
+        The folder cannot be written to.
+    """
+    own = folder / OWN_FOLDER
+    try:
+        with locked(own / "lock", f"{folder}: is being sorted by another process; end that first"):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # something is kept in it
+            own.rmdir()
 
 
 def read_clip(path: Path, sample_rate: int, *, longest_pause_s: float) -> Audio:
@@ -268,13 +365,58 @@ def read_sound(path: Path, sample_rate: int) -> Audio:
     ClipError
         It cannot be read.
     """
+    return resample(*decode(read_bytes(path), path), sample_rate)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file.
+
+    Raises
+    ------
+    ClipError
+        It cannot be read.
+    """
     try:
-        y, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
+        return path.read_bytes()
+    except OSError as error:
+        raise ClipError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def decode(data: bytes, path: Path) -> tuple[Audio, int]:
+    """Decode a sound file whole, whatever length it says it has.
+
+    Parameters
+    ----------
+    data : bytes
+        Of the file.
+    path : Path
+        What the error calls it.
+
+    Returns
+    -------
+    y : np.ndarray, shape=(n,), dtype=float32
+        Mono; what is no number is 0.
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    ClipError
+        It is no sound, or is damaged.
+    """
+    parts: list[Audio] = [np.zeros(0, np.float32)]
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate = int(file.samplerate)
+            # Blocks as they come: a damaged file may claim to be longer than any memory, and in MP3
+            # soundfile would tear the sound at each block, by seeking to where it is.
+            file.seekable = lambda: False
+            while len(block := file.read(_READ_FRAMES, dtype="float32", always_2d=True)):
+                parts.append(to_mono(block)[0])
+    except soundfile.SoundFileError as error:
+        reason = getattr(error, "error_string", None) or one_line(error)
         raise ClipError(f"{path}: cannot be read as sound: {reason}") from None
-    mono, _ = to_mono(y)
-    return resample(mono, rate, sample_rate)
+    return np.concatenate(parts), rate
 
 
 def resample(y: Audio, source_rate: int, target_rate: int) -> Audio:
@@ -297,8 +439,15 @@ def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     return [p for p in _listed(folder) if p.suffix.lower() in suffixes and p.is_file()]
 
 
+def _voice(folder: Path) -> tuple[str, str]:
+    return composed(folder.parent.name), composed(folder.name)
+
+
 def _listed(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise ClipError(f"{folder}: cannot be read: {error.strerror}") from None
+    for path in found:
+        need_text(path, ClipError)
+    return found

@@ -13,22 +13,19 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from ..engine.mix import to_mono
-from ..errors import KikiwakeError, one_line
 from ..features.mfcc import least_samples, mfcc
 from ..features.settings import FeatureSettings
+from ..files import write_file
 from ..models.cast import load_cast
 from ..quiet import quiet_stderr
+from .clips import ClipError
 
 _Float = NDArray[np.float32]
 
@@ -54,39 +51,6 @@ _SHRINK = 0.1
 LONGEST_S = 20.0
 """No more than this of a clip is listened to, in seconds."""
 _FORMAT = 1
-
-
-class ClipError(KikiwakeError):
-    """A clip cannot be read."""
-
-
-def read_sound(data: bytes, where: str) -> tuple[_Float, int]:
-    """Decode a clip.
-
-    Parameters
-    ----------
-    data : bytes
-        Of its file.
-    where : str
-        What the error calls it.
-
-    Returns
-    -------
-    y : ndarray of float32, shape (n,)
-        Mono; what is no number is 0.
-    sample_rate : int
-        In Hz.
-
-    Raises
-    ------
-    ClipError
-        It is no sound, or is damaged.
-    """
-    try:
-        block, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise ClipError(f"{where}: cannot be read: {one_line(error)}") from None
-    return to_mono(block)[0], rate
 
 
 class Listener:
@@ -217,8 +181,8 @@ class VectorFile:
                     self._saved = len(self._vectors)
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-            self._vectors = {}  # cut off, or not ours: as good as none
+        except Exception:  # a damaged archive may raise anything
+            self._vectors = {}  # it is made again
 
     def get(self, name: str) -> _Float | None:
         """Give the vectors of a clip, if they are known."""
@@ -238,17 +202,15 @@ class VectorFile:
         """
         if len(self._vectors) == self._saved:
             return
-        temporary = self._path.with_name(f"{self._path.name}.part")
+        data = io.BytesIO()
+        np.savez(
+            data,
+            key=np.array(self._key),
+            names=np.array(list(self._vectors)),
+            vectors=np.array(list(self._vectors.values())),
+        )
         try:
-            self._path.parent.mkdir(exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez(
-                    file,
-                    key=np.array(self._key),
-                    names=np.array(list(self._vectors)),
-                    vectors=np.array(list(self._vectors.values())),
-                )
-            temporary.replace(self._path)
+            write_file(self._path, data.getvalue())
         except OSError as error:
             raise ClipError(f"{self._path}: cannot be written: {error.strerror}") from None
         self._saved = len(self._vectors)
@@ -300,7 +262,8 @@ def _turned(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         own = np.nanmean(pieces, axis=1, keepdims=True)
         rest = (pieces - own)[there]
         within = rest.T @ rest / (there.sum() - len(pieces))
-    average = np.trace(within) / len(within)
+    # Of clips of digital silence there is nothing to weigh.
+    average = max(np.trace(within) / len(within), 1e-9)
     within = (1 - _SHRINK) * within + _SHRINK * average * np.eye(len(within))
     values, directions = np.linalg.eigh(within)
     white = whole @ (directions / np.sqrt(values))

@@ -29,13 +29,13 @@ import msgspec
 import numpy as np
 import soundfile
 import soxr
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ..engine.mix import to_mono
 from ..engine.result import Counters, State
 from ..engine.source import Source
 from ..errors import KikiwakeError, one_line
+from ..files import BusyError, locked
 
 # For whoever opens the device: long blocks save waking up, and a reader that was held up wants all
 # there is, for as long as the ring holds it.
@@ -240,7 +240,13 @@ class Recorder:
         self._stopped = True
 
     def mark(self) -> None:
-        """Note the time that has been recorded, as a label track of Audacity has it."""
+        """Note the time that has been recorded, as a label track of Audacity has it.
+
+        Raises
+        ------
+        RecordError
+            It cannot be written. The recording may go on.
+        """
         at, path = self.seconds, marks_path(self.path)
         with _telling(path), open(path, "a", encoding="utf-8", newline="\n") as file:
             file.write(f"{at:.6f}\t{at:.6f}\tmark {self._marks + 1}\n")
@@ -391,7 +397,7 @@ def unfinished(folder: Path) -> list[Path]:
         return sorted(
             part
             for part in folder.glob(f".*{_PART}")
-            if part.with_suffix("").suffix.casefold() == _FLAC
+            if part.with_suffix("").suffix.casefold() == _FLAC and part.is_file()
         )
 
 
@@ -528,10 +534,6 @@ def _crc(data: bytes, polynomial: int, bits: int) -> int:
     return remainder
 
 
-class BusyError(RecordError):
-    """Another process records to this file."""
-
-
 class _Disk(io.FileIO):
     """A new file that remembers why it could not be written: libsndfile does not say."""
 
@@ -638,6 +640,8 @@ def _named(part: Path, path: Path) -> tuple[Path, float] | None:
         seconds = mend(part)
         if not seconds:
             part.unlink()
+            if not path.exists():  # marks of nothing: they would be in the way of this name
+                marks_path(path).unlink(missing_ok=True)
             return None
         target = path if not path.exists() else _free(path)
         part.rename(target)
@@ -662,30 +666,18 @@ def _free(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Be the only process that writes this recording; the system lets go of it, come what may."""
+    """Be the only process that writes this recording."""
     file = path.with_name(f".{path.name}.lock")
-    lock = FileLock(file)
-    try:
+    with contextlib.ExitStack() as stack:
         with _telling(file):
-            lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(f"{path}: is being recorded by another process") from None
-    try:
+            stack.enter_context(locked(file, f"{path}: is being recorded by another process"))
         yield
-    finally:
-        # Before it is let go: nobody then gets a lock that is about to go. Windows wants the
-        # other order, and there FileLock does it.
-        with contextlib.suppress(OSError):
-            file.unlink()
-        lock.release()
 
 
 @contextlib.contextmanager
 def _telling(path: Path, what: str = "written") -> Iterator[None]:
     try:
         yield
-    except Timeout:  # an OSError of its own kind
-        raise
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise RecordError(f"{path}: cannot be {what}: {reason}") from None

@@ -17,26 +17,24 @@ import csv
 import io
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from filelock import BaseFileLock, FileLock, Timeout
 from numpy.typing import NDArray
 
 from ..errors import CastError, KikiwakeError, one_line
-from .cast_files import PICTURES, check_name, picture_format, read_picture, shown
-from .likeness import ClipError, Listener, VectorFile, nearest, read_sound, unit_vectors
+from ..files import write_file
+from . import clips as layout
+from .cast_files import check_name, picture_format, read_picture, shown
+from .clips import OWN_FOLDER, composed, decode, name_key, read_bytes
+from .likeness import Listener, VectorFile, nearest, unit_vectors
 from .split import TABLE
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
 
-SOUNDS = (".flac", ".wav", ".ogg", ".mp3")
-"""Endings of the files that are clips."""
-OWN_FOLDER = ".kikiwake"
 MAX_NAME_BYTES = 255
 GROUP = 12
 """Clips that are offered together, at most."""
@@ -89,7 +87,7 @@ class Label(NamedTuple):
         return Path(self.actor, self.character)
 
 
-BACKGROUND = Label("background", "")
+BACKGROUND = Label(layout.BACKGROUND, "")
 """Nobody, or nobody of interest."""
 
 
@@ -184,7 +182,7 @@ def check_label(actor: str, character: str) -> Label:
     SortError
         A name is not allowed, on some system or in a cast.
     """
-    label = Label(*(unicodedata.normalize("NFC", name) for name in (actor, character)))
+    label = Label(composed(actor), composed(character))
     for what, name in zip(("actor", "character"), label, strict=True):
         try:
             check_name(what, name)
@@ -193,13 +191,15 @@ def check_label(actor: str, character: str) -> Label:
         wrong = ""
         if bad := sorted(set(name) & set('<>:"/\\|?*')):
             wrong = f"has {' '.join(bad)}"
+        elif name.startswith("."):
+            wrong = "begins with a dot, and would be hidden"
         elif name.endswith("."):
             wrong = "ends with a dot"
         elif name.split(".")[0].strip().casefold() in _RESERVED:
             wrong = "is the name of a device on Windows"
         elif len(name.encode()) > MAX_NAME_BYTES:
             wrong = f"is longer than {MAX_NAME_BYTES} bytes"
-        elif what == "actor" and _key(name) == BACKGROUND.actor:
+        elif what == "actor" and name_key(name) == BACKGROUND.actor:
             wrong = "is the folder of what nobody speaks in"
         if wrong:
             raise SortError(
@@ -233,7 +233,11 @@ class Session:
     Raises
     ------
     SortError
-        There is no such folder, it holds no clips, or another session is at work in it.
+        There is no such folder, it holds no clips, or cannot be written to.
+    ClipError
+        It cannot be read.
+    BusyError
+        Another process sorts in it, or splits a recording of it anew.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -244,22 +248,24 @@ class Session:
             raise SortError(
                 f"{folder}: is the folder of one recording; name the folder that it is in"
             )
-        self._lock = _locked(folder)
-        try:
-            found = _scan(folder)
-            if not found.clips:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(layout.sorting(folder))
+            except OSError as error:
+                raise SortError(f"{folder}: cannot be written to: {error.strerror}") from None
+            self.clips, self.stray = _scan(folder)
+            if not self.clips:
                 raise SortError(
                     f"{folder}: no clips in it; they lie in a folder for each recording, "
                     "as kikiwake split makes them"
                 )
-        except BaseException:
-            self._lock.release()
-            raise
-        self.clips, self.stray, self._portraits = found.clips, found.stray, found.portraits
+            voices = [Label(*voice) for voice in layout.find_voices(folder)]
+            self._portraits = {Label(*who): at for who, at in layout.find_portraits(folder).items()}
+            self._lock = stack.pop_all()
         self.unreadable: dict[int, str] = {}
         # Labels by number; the background is the first.
         self._labels = [BACKGROUND]
-        counts = dict.fromkeys(found.labels, 0)
+        counts = dict.fromkeys(voices, 0)
         for clip in self.clips:
             if clip.label in counts:
                 counts[clip.label] += 1
@@ -288,7 +294,7 @@ class Session:
 
     def close(self) -> None:
         """Let another session work in the folder."""
-        self._lock.release()
+        self._lock.close()
 
     @property
     def characters(self) -> list[Label]:
@@ -310,10 +316,6 @@ class Session:
     def counts(self) -> list[int]:
         """Clips of the background, then of each character."""
         return list(map(int, np.bincount(self._of[self._of >= 0], minlength=len(self._labels))))
-
-    def count(self, label: Label) -> int:
-        """Count the clips of a character, or of the background."""
-        return self.counts[self._labels.index(label)]
 
     def portrait(self, label: Label) -> Path | None:
         """Give the picture of a character, if there is one."""
@@ -507,7 +509,7 @@ class Session:
             for folder in reversed(made):
                 with contextlib.suppress(OSError):  # something else has come to lie in it
                     folder.rmdir()
-            if number == known and label not in self._portraits and not self.count(label):
+            if number == known and label not in self._portraits and not self.counts[number]:
                 self._labels.pop()
             self._restore(offer, taken, whole)
             self._bias = bias
@@ -519,9 +521,8 @@ class Session:
         for one in clips:
             clip = self.clips[one]
             path, before = clip.path, int(self._of[one])
-            target = clip.home / label.folder / path.name
-            if target != path:
-                self._move(one, target, made)
+            if clip.label != label:
+                self._move(one, clip.home / label.folder / path.name, made)
                 moved.append((one, path, before))
             self._set(one, number)
             self._skipped.discard(one)
@@ -608,10 +609,8 @@ class Session:
             raise SortError(f"{label} has no clips yet; sort one first")
         folder = self.clips[int(clips[0])].path.parent
         target = folder / f"portrait.{picture_format(data)}"
-        temporary = folder / ".portrait.part"
         try:
-            temporary.write_bytes(data)
-            temporary.replace(target)
+            write_file(target, data)
         except OSError as error:
             raise SortError(f"{target}: cannot be written: {error.strerror}") from None
         self._portraits[label] = target
@@ -625,20 +624,24 @@ class Session:
         SortError
             It differs from a known one only in capitals, which some systems do not tell apart.
         """
+        label = Label(*map(composed, label))
         if label in self._labels:
             return label
         for known in self._labels[1:]:
             for old, new, same in (
                 (known.actor, label.actor, True),
-                (known.character, label.character, _key(known.actor) == _key(label.actor)),
+                (
+                    known.character,
+                    label.character,
+                    name_key(known.actor) == name_key(label.actor),
+                ),
             ):
-                if same and _key(old) == _key(new) and _composed(old) != _composed(new):
+                if same and name_key(old) == name_key(new) and old != new:
                     raise SortError(
                         f"{new!r}: there is {old!r} already, which some systems take for the same; "
                         "write it like that"
                     )
-        by_text = {tuple(map(_composed, known)): known for known in self._labels}
-        return by_text.get(tuple(map(_composed, label)), label)
+        return label
 
     def _number(self, label: Label) -> int:
         label = self.find(label)
@@ -709,19 +712,12 @@ class Session:
         ClipError
             It cannot be read.
         """
-        clip = self.clips[one]
-        try:
-            with self._files:
-                data = clip.path.read_bytes()
-        except OSError as error:
-            raise ClipError(f"{clip.path}: cannot be read: {error.strerror}") from None
-        return read_sound(data, str(clip.path))
+        with self._files:
+            path = self.clips[one].path
+            data = read_bytes(path)
+        return decode(data, path)
 
-    def listen(
-        self,
-        progress: Callable[[int], None] | None = None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def listen(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Find out how alike the clips are; may run in a thread of its own.
 
         What is found is kept in the folder, and counts from the next offer on. First comes what is
@@ -730,8 +726,6 @@ class Session:
 
         Parameters
         ----------
-        progress : callable, optional
-            Called with the number of clips that are done.
         stop : callable, optional
             Asked after each clip; where it says so, listening ends, and goes on another time.
 
@@ -760,8 +754,8 @@ class Session:
                     continue
                 try:
                     found = listener.vectors(*self.read(one))
-                except ClipError as error:
-                    self.unreadable[one] = str(error)
+                except Exception as error:  # whatever is wrong with one clip, the others go on
+                    self.unreadable[one] = one_line(error)
                     continue
                 vectors[one] = found
                 file.put(names[one], found)
@@ -769,8 +763,6 @@ class Session:
             if done >= max(_FIRST_LIKENESS, 2 * shown_at):
                 self._publish(vectors)
                 shown_at = done
-            if progress is not None:
-                progress(done)
             if stop():
                 break
             if time.monotonic() - saved_at > _SAVE_EVERY_S:
@@ -779,8 +771,6 @@ class Session:
         file.save()
         if done > shown_at:
             self._publish(vectors)
-        if progress is not None:
-            progress(done)
 
     def _publish(self, vectors: Sequence[NDArray[np.float32] | None]) -> None:
         some = next(vector for vector in vectors if vector is not None)
@@ -801,84 +791,18 @@ def _number_of(count: int, what: str) -> str:
 # Folders
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
-def _key(name: str) -> str:
-    return _composed(name).casefold()
-
-
-def _locked(folder: Path) -> BaseFileLock:
-    lock = FileLock(folder / OWN_FOLDER / "lock", blocking=False)
-    try:
-        (folder / OWN_FOLDER).mkdir(exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise SortError(f"{folder}: is being sorted already, in another window") from None
-    except OSError as error:
-        raise SortError(f"{folder}: cannot be written to: {error.strerror}") from None
-    return lock
-
-
-class _Found(NamedTuple):
-    clips: list[Clip]
-    labels: set[Label]
-    stray: list[Path]
-    portraits: dict[Label, Path]
-
-
-def _scan(folder: Path) -> _Found:
-    found = _Found([], set(), [], {})
-    try:
-        for home in _inside(folder, found):
-            # Not what kikiwake split has not finished.
-            if home.is_dir() and not _passing(home.name):
-                _scan_recording(home, found)
-    except OSError as error:
-        raise SortError(f"{folder}: cannot be looked into: {error.strerror}") from None
-    return found
-
-
-def _passing(name: str) -> bool:
-    return name == OWN_FOLDER or (name.startswith(".") and name.endswith((".part", ".old")))
-
-
-def _scan_recording(home: Path, found: _Found) -> None:
-    for first in sorted(home.iterdir()):
-        if _is_sound(first):
-            found.clips.append(Clip(home, first, None))
-        elif first.is_dir() and _key(first.name) == BACKGROUND.actor:
-            found.clips.extend(Clip(home, path, BACKGROUND) for path in _sounds(first))
-        elif first.is_dir():
-            for second in _inside(first, found):
-                if second.is_dir():
-                    _scan_character(home, second, found)
-
-
-def _scan_character(home: Path, folder: Path, found: _Found) -> None:
-    label = Label(folder.parent.name, folder.name)
-    found.labels.add(label)
-    found.clips.extend(Clip(home, path, label) for path in _sounds(folder))
-    for path in sorted(folder.iterdir()):
-        if path.stem in ("portrait", "image") and path.suffix[1:].lower() in (*PICTURES, "jpeg"):
-            found.portraits.setdefault(label, path)
-
-
-def _inside(folder: Path, found: _Found) -> list[Path]:
-    """List a folder of folders; sounds do not belong in it."""
-    found.stray.extend(_sounds(folder))
-    return sorted(folder.iterdir())
-
-
-def _sounds(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if _is_sound(path)]
-
-
-def _is_sound(path: Path) -> bool:
-    # What begins with a dot is hidden: macOS leaves such shadows of files on foreign disks.
-    hidden = path.name.startswith(".")
-    return path.suffix.lower() in SOUNDS and not hidden and path.is_file()
+def _scan(folder: Path) -> tuple[list[Clip], list[Path]]:
+    """Find the clips, and the sound files that are none."""
+    clips, stray = [], []
+    for place in layout.walk(folder):
+        if place.kind == "stray":
+            stray.append(place.path)
+            continue
+        label = BACKGROUND if place.kind == "background" else None
+        if place.voice is not None:
+            label = Label(*place.voice)
+        clips.append(Clip(place.home, place.path, label))
+    return clips, stray
 
 
 # Tables
@@ -933,13 +857,11 @@ def read_labels(table: Path, session: Session) -> tuple[list[Row], list[str]]:
     except UnicodeDecodeError:
         raise SortError(f"{table}: is not text in UTF-8; save it as that") from None
     reader, columns = _open_table(table, text)
-    by_path = {_key(str(c.path)): number for number, c in enumerate(session.clips)}
-    # Also where it was before it was sorted: a table that was broken off can be taken up again.
-    by_home = {_key(str(c.home / c.path.name)): n for n, c in enumerate(session.clips)}
+    places = _Places(session)
     rows: list[Row] = []
     wrong: list[str] = []
     seen: dict[int, int] = {}
-    targets: dict[str, int] = {}
+    targets: set[tuple[Path, str]] = set()
     spellings: dict[str, Label] = {}
     while True:
         try:
@@ -959,12 +881,9 @@ def read_labels(table: Path, session: Session) -> tuple[list[Row], list[str]]:
                 )
             where, actor = (cells[column] for column in columns[:2])
             character = cells[columns[2]] if len(cells) > columns[2] else ""
-            path = _key(str(session.folder / where))
-            one = by_path.get(path, by_home.get(path))
-            if one is None or not where or Path(where).is_absolute():
-                raise SortError(f"{shown(where)!r}: no such clip in {session.folder}")
+            one = places.find(where)
             label = session.find(_table_label(actor, character))
-            other = spellings.setdefault(_key("/".join(label)), label)
+            other = spellings.setdefault(name_key("/".join(label)), label)
             if other != label:
                 raise SortError(f"{label} is written {other} above; choose one")
             if one in seen:
@@ -972,13 +891,51 @@ def read_labels(table: Path, session: Session) -> tuple[list[Row], list[str]]:
             seen[one] = line
             clip = session.clips[one]
             target = clip.home / label.folder / clip.path.name
-            if target != clip.path and (target.exists() or _key(str(target)) in targets):
+            key = clip.home, name_key(str(label.folder / clip.path.name))
+            if clip.label != label and (target.exists() or key in targets):
                 raise SortError(f"{target} is there already; nothing is written over")
-            targets[_key(str(target))] = line
+            targets.add(key)
             rows.append(Row(line, one, label))
         except SortError as error:
             wrong.append(f"line {line}: {error}")
     return rows, wrong
+
+
+class _Places:
+    """Finds clips by where they lie, or lay before they were sorted.
+
+    The second, that a table which was broken off can be taken up again.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        # The nearest first: as it is written, then as some systems take it for the same.
+        self._tables: list[tuple[Callable[[str], str], dict[str, list[int]]]] = []
+        for spelled in (composed, name_key):
+            for paths in (
+                [clip.path for clip in session.clips],
+                [clip.home / clip.path.name for clip in session.clips],
+            ):
+                table: dict[str, list[int]] = {}
+                for number, path in enumerate(paths):
+                    table.setdefault(spelled(str(path)), []).append(number)
+                self._tables.append((spelled, table))
+
+    def find(self, where: str) -> int:
+        """Give the number of a clip by what a table says."""
+        path = str(self._session.folder / where)
+        found: list[int] = []
+        if where and not Path(where).is_absolute():
+            found = next(
+                (table[spelled(path)] for spelled, table in self._tables if spelled(path) in table),
+                found,
+            )
+        if not found:
+            raise SortError(f"{shown(where)!r}: no such clip in {self._session.folder}")
+        if len(found) > 1:
+            both = " and ".join(str(self._session.clips[one].path) for one in found[:2])
+            raise SortError(f"{shown(where)!r} stands for two clips, {both}")
+        return found[0]
 
 
 def _open_table(table: Path, text: str) -> tuple[_Reader, list[int]]:
@@ -997,7 +954,7 @@ def _open_table(table: Path, text: str) -> tuple[_Reader, list[int]]:
 
 
 def _table_label(actor: str, character: str) -> Label:
-    if _key(actor) == BACKGROUND.actor:
+    if name_key(actor) == BACKGROUND.actor:
         if character not in ("", BACKGROUND.actor):
             raise SortError(f"actor name {actor!r} is what nobody speaks in; leave character empty")
         return BACKGROUND

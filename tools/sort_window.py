@@ -63,7 +63,6 @@ from ..engine.devices import portaudio
 from ..errors import CastError, KikiwakeError, one_line
 from ..quiet import quiet_stderr
 from .cast_files import PICTURES, read_picture
-from .likeness import ClipError
 from .sort import BACKGROUND, Label, Offer, Session, SortError, check_label
 from .split import SplitError, read_clips
 from .view import clock
@@ -74,10 +73,12 @@ _Index = QModelIndex | QPersistentModelIndex
 # One for each character; the other letters are commands.
 CHARACTER_KEYS = "1234567890ACDEFGHIJKLOPRTUVWYZ"
 HEARD_S = 1.5
+_ALL_S = 1e6
 _PAUSE_S = 0.15
 _BARS = 240
 _REFRESH_MS = 250
 _PATIENCE_S = 2.0
+_CLOSING_MS = 20
 _HINTS = (
     ("Enter", "confirm all"),
     ("1-9, letter", "give to that character"),
@@ -188,10 +189,10 @@ class _Reader(QObject):
         while (clip := self._wanted.get()) is not None:
             try:
                 y, sample_rate = self._session.read(clip)
-            except ClipError as error:
-                self.read.emit(clip, one_line(error))
-                continue
-            self.read.emit(clip, Sound(y, sample_rate, _bars(y)))
+                sound: Sound | str = Sound(y, sample_rate, _bars(y))
+            except Exception as error:  # whatever is wrong with one clip, the others are read
+                sound = one_line(error)
+            self.read.emit(clip, sound)
 
 
 def _bars(y: _Float) -> _Float:
@@ -448,7 +449,9 @@ class SortWindow(QWidget):
         self._marked: set[int] = set()
         self._pictures: dict[tuple[Path | None, float], QPixmap] = {}
         self._offer: Offer | None = None
-        self._playing = -1  # row
+        self._playing: int | None = None  # clip
+        self._heard_s = HEARD_S  # of it
+        self._asking: _CharacterDialog | None = None
         self._speaker = Speaker() if speaker is None else speaker
         self._speaker.failed.connect(self._tell)
         self._reader = _Reader(session)
@@ -561,6 +564,14 @@ class SortWindow(QWidget):
             self._start(0)
         elif not clips:
             self._hush()
+        elif before is not None and self._playing in set(before.clips) - set(clips):
+            # What is heard has gone: on with what came after it.
+            later = set(before.clips[before.clips.index(self._playing) :])
+            rows = [row for row, clip in enumerate(clips) if clip in later]
+            if rows and self._heard_s == HEARD_S:
+                self._start(rows[0])
+            else:
+                self._hush()
 
     def _show_rows(self) -> None:
         shown: list[Row] = []
@@ -571,8 +582,7 @@ class SortWindow(QWidget):
             sound = self._sounds.get(clip)
             if isinstance(sound, Sound):
                 where += f"   {sound.seconds:.1f} s"
-            playing = number == self._playing
-            shown.append(Row(where, sound, clip in self._marked, playing))
+            shown.append(Row(where, sound, clip in self._marked, clip == self._playing))
             self._rows.item(number).setToolTip(sound if isinstance(sound, str) else about.name)
         self._row_painter.shown = shown
         self._rows.viewport().update()
@@ -637,7 +647,7 @@ class SortWindow(QWidget):
     def _listen(self) -> None:
         try:
             self._session.listen(stop=self._stopping.is_set)
-        except KikiwakeError as error:
+        except Exception as error:  # without it, everything else goes on
             self._told.emit(f"clips are not ordered by likeness: {one_line(error)}")
 
     def _take_sound(self, clip: int, sound: Sound | str) -> None:
@@ -645,52 +655,55 @@ class SortWindow(QWidget):
             return
         self._sounds[clip] = sound
         self._show_rows()
-        if self._playing >= 0 and self._offer.clips[self._playing] == clip:
-            self._play(HEARD_S)  # was to be played as soon as it was read
+        if clip == self._playing:
+            self._play()  # was to be played as soon as it was read
 
-    def _start(self, row: int) -> None:
-        """Play from a row on, a little of each."""
-        self._playing = row
+    def _start(self, row: int, heard_s: float = HEARD_S) -> None:
+        """Play from a row on, a little of each; or only that one, all of it."""
+        assert self._offer is not None
+        self._next_clip.stop()
+        self._playing, self._heard_s = self._offer.clips[row], heard_s
         self._rows.setCurrentRow(row)
         self._show_rows()
-        self._play(HEARD_S)
+        self._play()
 
-    def _play(self, most_s: float) -> None:
-        sound = self._sounds.get(self._offer.clips[self._playing]) if self._offer else None
+    def _play(self) -> None:
+        sound = None if self._playing is None else self._sounds.get(self._playing)
+        heard_s = 0.0
         if isinstance(sound, Sound):
-            y = sound.y[: round(most_s * sound.sample_rate)]
+            y = sound.y[: round(self._heard_s * sound.sample_rate)]
+            heard_s = len(y) / sound.sample_rate + _PAUSE_S
             self._speaker.play(y, sound.sample_rate)
-            if most_s == HEARD_S:
-                self._next_clip.start(round(1000 * (len(y) / sound.sample_rate + _PAUSE_S)))
-        elif sound is not None:
-            self._next_clip.start(0)
+        if sound is not None and self._heard_s == HEARD_S:
+            self._next_clip.start(round(1000 * heard_s))
 
     def _play_next(self) -> None:
-        if self._playing + 1 < self._rows.count():
-            self._start(self._playing + 1)
+        clips = () if self._offer is None else self._offer.clips
+        row = clips.index(self._playing) + 1 if self._playing in clips else len(clips)
+        if row < len(clips):
+            self._start(row)
         else:
-            self._playing = -1
+            self._playing = None
             self._show_rows()
 
     def _hush(self) -> None:
         self._next_clip.stop()
         self._speaker.stop()
-        self._playing = -1
+        self._playing = None
 
     def _choose(self, row: int) -> None:
         """Go to a row and play all of it."""
         self._hush()
         if self._rows.count():
-            self._playing = row % self._rows.count()
-            self._rows.setCurrentRow(self._playing)
-            self._show_rows()
-            self._play(float("1e6"))
+            self._start(row % self._rows.count(), _ALL_S)
 
     # What is done
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         """Do what a key is for."""
         key = event.key()
+        if event.isAutoRepeat() and key not in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            return  # a key that is held down would file groups that nobody has heard
         undo = event.matches(QKeySequence.StandardKey.Undo)
         plain = event.modifiers() in (
             Qt.KeyboardModifier.NoModifier,
@@ -704,7 +717,6 @@ class SortWindow(QWidget):
             Qt.Key.Key_Down: lambda: self._choose(row + 1),
             Qt.Key.Key_Space: lambda: self._choose(row),
             Qt.Key.Key_X: self._take_out,
-            Qt.Key.Key_Delete: self._take_out,
             Qt.Key.Key_M: self._mark,
             Qt.Key.Key_N: self._new_character,
             Qt.Key.Key_B: lambda: self._give(BACKGROUND),
@@ -771,8 +783,9 @@ class SortWindow(QWidget):
         if self._offer is None:
             return
         self._hush()
-        dialog = _CharacterDialog(self, self._session)
+        dialog = self._asking = _CharacterDialog(self, self._session)
         accepted = dialog.exec() == QDialog.DialogCode.Accepted
+        self._asking = None
         label, picture, clips = dialog.label, dialog.picture, self._chosen()
         dialog.deleteLater()
         if not accepted or label is None:
@@ -784,6 +797,15 @@ class SortWindow(QWidget):
                 self._session.set_portrait(label, picture)
 
         self._do(give)
+
+    def end(self) -> None:
+        """Close, and before that the dialog that may be open: it goes with the window."""
+        if self._asking is None:
+            self.close()
+            return
+        # Of two, the dialog of files lies on top. Each is left when what called it goes on.
+        (QApplication.activeModalWidget() or self._asking).close()
+        QTimer.singleShot(_CLOSING_MS, self.end)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """End the threads; what they have found is kept."""
@@ -827,10 +849,12 @@ def show(session: Session) -> None:
     # Left to Python, it might be taken down after the application, which ends in a crash.
     window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     # Python's own handler would not run while Qt waits; the window's timer lets this one.
-    before = signal.signal(signal.SIGINT, lambda *_: window.close())
-    window.show()
-    application.exec()
-    signal.signal(signal.SIGINT, before)
+    before = signal.signal(signal.SIGINT, lambda *_: window.end())
+    try:
+        window.show()
+        application.exec()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check_screen() -> None:

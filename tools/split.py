@@ -9,6 +9,7 @@ again.
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,9 +24,11 @@ from numpy.typing import NDArray
 from ..engine.capture import FileSource
 from ..engine.mix import to_mono
 from ..errors import KikiwakeError
+from ..files import locked, need_text
 from ..vad.detector import VoiceActivityDetector, load_detector
 from ..vad.gate import SpeechGate, stream_segments
 from ..vad.level import LevelVad
+from .clips import sorting
 
 TABLE = "clips.json"
 HIGHEST_RATE = 48_000
@@ -144,6 +147,9 @@ class Clips(msgspec.Struct, frozen=True, kw_only=True):
 def clip_folders(recordings: Sequence[Path], to: Path) -> dict[Path, Path]:
     """Name the folder of each recording: its name without the ending, where that tells them apart.
 
+    A recording that was split before keeps its folder. Dots at the beginning are left out: such a
+    folder would be hidden.
+
     Parameters
     ----------
     recordings : sequence of Path
@@ -159,16 +165,18 @@ def clip_folders(recordings: Sequence[Path], to: Path) -> dict[Path, Path]:
     Raises
     ------
     SplitError
-        Two recordings have the same name.
+        Two recordings have the same name; that of the folder for all is no text.
     """
+    need_text(to, SplitError)
     recordings = list(dict.fromkeys(recordings))
+    stems = [recording.stem.lstrip(".") for recording in recordings]
     # Some systems take a name in large letters for the same.
-    stems = [recording.stem.casefold() for recording in recordings]
+    keys = [stem.casefold() for stem in stems]
     folders: dict[Path, Path] = {}
     taken: dict[str, Path] = {}
     for recording, stem in zip(recordings, stems, strict=True):
-        usable = stems.count(stem) == 1 and stem.strip(".")
-        name = recording.stem if usable else recording.name
+        usable = stem and (keys.count(stem.casefold()) == 1 or _holds(to / stem, recording))
+        name = stem if usable else recording.name.lstrip(".")
         if name.casefold() in taken:
             raise SplitError(
                 f"{recording} and {taken[name.casefold()]} have the same name, which their clips "
@@ -177,6 +185,14 @@ def clip_folders(recordings: Sequence[Path], to: Path) -> dict[Path, Path]:
         taken[name.casefold()] = recording
         folders[recording] = to / name
     return folders
+
+
+def _holds(folder: Path, recording: Path) -> bool:
+    """Tell whether a folder holds the clips of a recording."""
+    try:
+        return split_before(recording, folder) is not None
+    except SplitError:
+        return False
 
 
 def read_clips(folder: Path) -> Clips:
@@ -228,12 +244,14 @@ def split_before(recording: Path, folder: Path) -> Clips | None:
     Raises
     ------
     SplitError
-        The folder holds something else, or cannot be looked into.
+        The folder holds something else, or cannot be looked into; the recording is gone.
     """
     try:
         if not folder.exists():
             return None
-        size = recording.stat().st_size if recording.exists() else -1
+        size = recording.stat().st_size
+    except FileNotFoundError:
+        raise SplitError(f"{recording}: no such file") from None
     except OSError as error:
         raise SplitError(f"{folder}: cannot be looked into: {error.strerror}") from None
     found = read_clips(folder)
@@ -275,26 +293,55 @@ def split(
         The recording cannot be read.
     SplitError
         The folder holds something else, or the clips cannot be written.
+    BusyError
+        Another process splits this recording, or sorts its clips, which would be replaced.
     """
-    before = split_before(recording, folder)
-    if before is not None:
-        others = {path.name for path in folder.iterdir()} - {clip.file for clip in before.clips}
-        if others - {TABLE}:
-            raise SplitError(
-                f"{folder}: holds more than clips ({', '.join(sorted(others - {TABLE})[:3])}), "
-                "which would be lost; move that elsewhere"
-            )
     gate = cut.gate()
+    busy = f"{folder}: is being split by another process; end that first"
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(FileSource(recording, block_frames=16_384))
+        try:
+            stack.enter_context(locked(folder.with_name(f".{folder.name}.lock"), busy))
+            before = split_before(recording, folder)
+            if before is not None:
+                stack.enter_context(sorting(folder.parent))
+                _refuse_others(folder, before)
+            made = _write_clips(recording, source, folder, cut, gate, progress)
+        except (OSError, soundfile.SoundFileError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SplitError(f"{folder}: the clips cannot be written: {reason}") from None
+    return made
+
+
+def _refuse_others(folder: Path, before: Clips) -> None:
+    """Leave a folder alone in which there is more than the clips of before."""
+    known = {TABLE, *(clip.file for clip in before.clips)}
+    others = sorted({path.name for path in folder.iterdir()} - known)
+    if others:
+        raise SplitError(
+            f"{folder}: holds more than clips ({', '.join(others[:3])}), which would be lost; "
+            "move that elsewhere"
+        )
+
+
+def _write_clips(
+    recording: Path,
+    source: FileSource,
+    folder: Path,
+    cut: Cut,
+    gate: SpeechGate,
+    progress: Callable[[float], None] | None,
+) -> Clips:
+    """Write the folder beside its place, and move it there when it is whole."""
     partial, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("part", "old"))
     try:
-        with FileSource(recording, block_frames=16_384) as source:
-            _remove(partial)
-            partial.mkdir(parents=True)
-            sound = _Sound(source, cut.longest_s, progress)
-            clips = tuple(
-                _write(partial, number, sound, *segment)
-                for number, segment in enumerate(sound.segments(gate, cut.longest_s), 1)
-            )
+        _remove(partial)
+        partial.mkdir()
+        sound = _Sound(source, cut.longest_s, progress)
+        clips = tuple(
+            _write(partial, number, sound, *segment)
+            for number, segment in enumerate(sound.segments(gate, cut.longest_s), 1)
+        )
         made = Clips(
             recording=recording.name,
             recording_bytes=recording.stat().st_size,
@@ -304,17 +351,14 @@ def split(
             clips=clips,
         )
         (partial / TABLE).write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
-        if before is not None:
+        if folder.exists():
             _remove(old)
             folder.replace(old)
         partial.replace(folder)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(OSError):
             _remove(partial)
-        if not isinstance(error, (OSError, soundfile.SoundFileError)):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise SplitError(f"{folder}: the clips cannot be written: {reason}") from None
+        raise
     with contextlib.suppress(OSError):
         _remove(old)
     return made
@@ -325,7 +369,10 @@ def _write(folder: Path, number: int, sound: _Sound, begin_s: float, end_s: floa
     clip, rate = sound.between(begin_s, end_s), sound.sample_rate
     if rate > HIGHEST_RATE:
         clip, rate = soxr.resample(clip, rate, HIGHEST_RATE), HIGHEST_RATE
-    soundfile.write(folder / name, np.clip(clip, -1.0, 1.0), rate, subtype="PCM_16")
+    # Not to the file: libsndfile does not say why it cannot write.
+    data = io.BytesIO()
+    soundfile.write(data, np.clip(clip, -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
+    (folder / name).write_bytes(data.getvalue())
     return Clip(name, round(begin_s, 3), round(end_s, 3))
 
 

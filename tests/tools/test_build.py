@@ -24,6 +24,7 @@ FEATURES = FeatureSettings(
 )
 RECIPE = Recipe(copies=2, features=FEATURES)
 HANA, KEN, MIO = ("Aoi", "Hana"), ("Aoi", "Ken"), ("宮野", "みお🎵")
+PICTURE = b"\x89PNG\r\n\x1a\n and so on"
 PITCH_HZ = {HANA: 220, KEN: 330, MIO: 440}
 
 
@@ -49,7 +50,7 @@ def clips(tmp_path: Path) -> Path:
                 y = voice(PITCH_HZ[actor, name], 0.8 + 0.3 * number, number)
                 write(folder / recording / actor / name / f"{number:04}.wav", y)
         write(folder / recording / "background" / "0009.wav", voice(50, 1.0)[::2])
-    (folder / "ep1" / HANA[0] / HANA[1] / "portrait.PNG").write_bytes(b"a picture")
+    (folder / "ep1" / HANA[0] / HANA[1] / "portrait.PNG").write_bytes(PICTURE)
     write(folder / "ep2" / "0077.wav", voice(200, 0.5))
     return folder
 
@@ -150,7 +151,7 @@ def test_a_data_set(clips, tmp_path):
     ]  # fmt: skip
     portrait = card.characters[0].portrait
     assert portrait is not None
-    assert (tmp_path / "patches" / portrait).read_bytes() == b"a picture"
+    assert (tmp_path / "patches" / portrait).read_bytes() == PICTURE
     assert "1 clips are not sorted yet, and are left out" in warnings
     # Every row tells the clip it is from, and that clip its voice.
     voices = {clip: label for label, clip in ((0, HANA), (1, KEN), (2, MIO))}

@@ -19,8 +19,8 @@ pytest.importorskip(
 )
 
 import shiboken6
-from PySide6.QtCore import QEventLoop, Qt, QTimer, Signal
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QEvent, QEventLoop, Qt, QTimer, Signal
+from PySide6.QtGui import QImage, QKeyEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QLabel, QLineEdit
 
@@ -98,6 +98,10 @@ def rows(window: SortWindow) -> int:
     return window._rows.count()
 
 
+def count(session: Session, label: Label) -> int:
+    return sum(clip.label == label for clip in session.clips)
+
+
 def press(
     window: SortWindow, *keys: Qt.Key, modifier: object = Qt.KeyboardModifier.NoModifier
 ) -> None:
@@ -143,7 +147,7 @@ def test_from_the_first_key_to_the_last(window, clips) -> None:
     assert rows(window) == len(first.clips) > 4
     assert "Who is this?" in texts(window)
     assert type_in(window, ASUKA.character, ASUKA.actor) == []
-    assert session.count(ASUKA) == len(first.clips)
+    assert count(session, ASUKA) == len(first.clips)
     assert len(list((clips / "第1話" / ASUKA.actor / ASUKA.character).iterdir())) == len(
         first.clips
     )
@@ -184,11 +188,11 @@ def test_taking_out_and_marking(window) -> None:
     last = window._rows.currentRow()
     assert last == len(clips) - 1
     press(window, Key.Key_M, Key.Key_Up, Key.Key_M, Key.Key_B)
-    assert session.count(BACKGROUND) == 2
+    assert count(session, BACKGROUND) == 2
     assert session.offer().clips == tuple(
         c for i, c in enumerate(clips) if i not in (last, last - 1)
     )
-    press(window, Key.Key_Delete, Key.Key_S)
+    press(window, Key.Key_X, Key.Key_S)
     assert session.progress.skipped == len(clips) - 3
 
 
@@ -221,6 +225,33 @@ def test_clips_are_heard_one_after_the_other(window) -> None:
     assert len(played) == heard + 1
 
 
+def test_a_key_that_is_held_down_files_one_group(window) -> None:
+    session = window._session
+    first = len(session.offer().clips)
+    press(window, Key.Key_B)
+    for key in (Key.Key_B, Key.Key_Return, Key.Key_S, Key.Key_X):
+        none = Qt.KeyboardModifier.NoModifier
+        event = QKeyEvent(QEvent.Type.KeyPress, key, none, "", True)
+        QApplication.sendEvent(window, event)
+    assert count(session, BACKGROUND) == first == session.progress.sorted
+    assert session.progress.skipped == 0
+
+
+def test_playing_goes_on_when_rows_go(window) -> None:
+    clips = window._session.offer().clips
+    wait(lambda: window._playing == clips[2])
+    window._rows.setCurrentRow(0)
+    press(window, Key.Key_M, Key.Key_B)
+    assert window._playing == clips[2]
+    wait(lambda: window._playing == clips[3])
+    window._rows.setCurrentRow(2)
+    press(window, Key.Key_M, Key.Key_B)  # what is heard
+    assert window._playing == clips[4]
+    press(window, Key.Key_B)
+    assert window._playing not in clips
+    window._take_sound(clips[-1], "late")
+
+
 def test_it_looks_as_it_should(window, tmp_path) -> None:
     type_in(window, ARIEL.character, ARIEL.actor)
     wait(lambda: len(window._sounds) == rows(window))
@@ -237,7 +268,7 @@ def test_what_goes_wrong_is_said(window, clips) -> None:
     assert "is not there any more" in texts(window)
     press(window, Key.Key_B)
     assert first not in window._session.offer().clips
-    assert window._session.count(BACKGROUND) > 0
+    assert count(window._session, BACKGROUND) > 0
 
 
 def test_without_a_sound_output(application, clips, monkeypatch) -> None:
@@ -251,7 +282,7 @@ def test_without_a_sound_output(application, clips, monkeypatch) -> None:
         window.show()
         wait(lambda: "the PortAudio library is missing" in texts(window))
         press(window, Key.Key_B)
-        assert session.count(BACKGROUND) > 0
+        assert count(session, BACKGROUND) > 0
         press(window, Key.Key_Q)
         assert not window.isVisible()
         shiboken6.delete(window)
@@ -263,27 +294,24 @@ def test_it_works_while_it_listens(application, clips) -> None:
         window.show()
         wait(lambda: rows(window) > 0)
         press(window, Key.Key_B)
-        assert session.count(BACKGROUND) > 0
+        assert count(session, BACKGROUND) > 0
         window.close()
         assert not window._listening.is_alive()
         shiboken6.delete(window)
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a screen")
-def test_without_a_screen(clips) -> None:
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith(("QT_", "DISPLAY", "WAYL"))
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "kikiwake", "sort", str(clips)],
-        capture_output=True,
-        text=True,
-        env=environment | {"QT_QPA_PLATFORM": "xcb"},
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("kikiwake: there is no screen for the window (")
-    assert done.stderr.count("\n") == 1
+def test_without_a_screen(clips, capsys, monkeypatch) -> None:
+    for name in os.environ:
+        if name.startswith(("QT_", "DISPLAY", "WAYL")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+    with pytest.raises(SystemExit) as done:
+        main(["sort", str(clips)])
+    assert done.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("kikiwake: there is no screen for the window (")
+    assert said.count("\n") == 1
 
 
 def test_without_qt(clips, capsys, monkeypatch) -> None:
@@ -294,18 +322,25 @@ def test_without_qt(clips, capsys, monkeypatch) -> None:
     assert 'pip install "kikiwake[sort]"' in capsys.readouterr().err
 
 
-def test_the_command_ends_well(clips) -> None:
+def test_ctrl_c_while_a_name_is_typed(clips) -> None:
     program = (
-        "import sys; from PySide6.QtCore import QTimer; from PySide6.QtWidgets import *\n"
+        "import signal, sys; from PySide6.QtCore import QTimer; from PySide6.QtWidgets import *\n"
         "from kikiwake.tools import sort_window; from kikiwake.tools.cli import main\n"
         "application = QApplication([])\n"
-        "def close(): [one.close() for one in application.topLevelWidgets()]\n"
-        "QTimer.singleShot(500, close)\n"
+        "def type_in():\n"
+        "    window = application.topLevelWidgets()[0]\n"
+        "    window._offer = window._session.offer()\n"
+        "    QTimer.singleShot(10, lambda: signal.raise_signal(signal.SIGINT))\n"
+        "    window._new_character()\n"
+        "    print('the dialog has been left')\n"
+        "QTimer.singleShot(0, type_in)\n"
         "main(['sort', sys.argv[1]])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(clips)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0
+    assert done.stdout.startswith("the dialog has been left\n")
     assert "0 of 24 clips are sorted" in done.stdout
+    assert "Traceback" not in done.stderr
     assert "QObject" not in done.stderr

@@ -228,9 +228,7 @@ def test_damage_is_named(model, folder, tmp_path):
     for name in ("training.json", "weights.npz"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "weights.npz").write_bytes((folder / "weights.npz").read_bytes()[:-100])
-    with pytest.raises(
-        TrainingError, match=r"weights.npz: is damaged .*; remove .* train again"
-    ):
+    with pytest.raises(TrainingError, match=r"weights.npz: is damaged .*; remove .* train again"):
         training.read_training(tmp_path)
     (tmp_path / "training.json").write_text("{")
     with pytest.raises(TrainingError, match=r"training.json: is damaged"):
