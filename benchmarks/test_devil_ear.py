@@ -8,7 +8,6 @@ one's weights are taken.
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -21,8 +20,6 @@ WORK = Path("build/devil_ear")
 PRESET = "medium"
 SEEDS = (0, 1, 2)
 SPLITS = {"origin": "random", "block": "block"}
-# The origin asks for every character about ten times, however much there is of it to train on.
-BALANCE = {"origin": 1.0, "block": 0.5}
 
 
 def figures_of(split: str, seed: int) -> dict[str, object]:
@@ -39,7 +36,6 @@ def figures_of(split: str, seed: int) -> dict[str, object]:
             print(split, seed, len(card.epochs), card.epochs[-1], flush=True)
 
     recipe = training.recipe_for(PRESET, len(data.part("train")))
-    recipe = msgspec.structs.replace(recipe, balance=BALANCE[split])
     train.train_on(data, preset=PRESET, recipe=recipe, folder=folder, seed=seed, tell=tell)
     cast, report = quantize.quantize(folder, data, name=split, licence="not to be passed on")
     figures = measure(ask(cast, data, "validation"), cast.network, split, "validation")

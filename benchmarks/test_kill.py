@@ -97,7 +97,7 @@ def record(folder, rng):
         out.parent.mkdir()
         arguments = ("record", out, "--input", "-", "--rate", RATE, "--channels", 1)
         with subprocess.Popen(
-            command(*arguments, "--format", "s16le"),
+            command(*arguments, "--format", "s16"),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
