@@ -55,7 +55,7 @@ def train(
     folder: Path,
     names: Sequence[str] = (),
     following: NDArray[np.int64] | None = None,
-    beds: Beds | None = None,
+    beds: Callable[[], Beds] | None = None,
     start: Sequence[NDArray[Any]] | None = None,
     seed: int = 0,
     tell: Tell | None = None,
@@ -80,8 +80,8 @@ def train(
         Of the classes.
     following : ndarray of int64, shape (n,), optional
         For each training patch the number of the one that follows it in the same sound, or -1.
-    beds : Beds, optional
-        To lay under patches.
+    beds : callable, optional
+        Makes backgrounds to lay under patches; they are made when there is something to train.
     start : sequence of ndarray, optional
         Weights of a network of the same form to start from; those of the last layer are taken only
         if it has as many classes.
@@ -141,7 +141,14 @@ def train(
         if not state:
             raise TrainingError(f"{folder}: its {STATE} is missing; remove it and train again")
         card = before
-    run = _Run(card, Batches(card, training, following, beds), validation, start, folder, state)
+    run = _Run(
+        card,
+        Batches(card, training, following, beds() if beds else None),
+        validation,
+        start,
+        folder,
+        state,
+    )
     while not card.finished:
         card = run.epoch(card, tell or (lambda card, done: None))
     return read_training(folder)
@@ -180,7 +187,7 @@ def train_on(
         names=names_of(data),
         folder=folder,
         following=following_patches(data.rows[numbers["train"]], data.card.features.patch_s),
-        beds=make_beds(data.card.features, seed) if bare else None,
+        beds=(lambda: make_beds(data.card.features, seed)) if bare else None,
         start=start,
         seed=seed,
         tell=tell,

@@ -39,7 +39,7 @@ def patches(tmp_path_factory):
             Character(name, actor, "portraits/000.png" if name == "Hana" else None)
             for actor, name in VOICES
         ),
-        background=False,
+        background=True,
         features=FEATURES,
         recordings=("ep1",),
     )
