@@ -1,9 +1,9 @@
 """How well the origin's own windows are named, after training by our recipe and in full int8.
 
-Six trainings, of about ten minutes each on two cores, kept under ``build/devil_ear``: stopped, it
-goes on where it was. Nothing in the recipe was chosen on the windows that are validated on here,
-but on the last fifth of those that are trained on (see ``README.md``), and no epoch is: the last
-one's weights are taken.
+Six trainings, of about six minutes each on two idle cores, kept under ``build/devil_ear``: stopped,
+it goes on where it was. The recipe was chosen on the last fifth of the windows that the block split
+trains on, not on those validated on here (``README.md`` names the one exception), and no epoch is:
+the last one's weights are taken.
 """
 
 from pathlib import Path
