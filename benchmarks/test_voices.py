@@ -3,8 +3,9 @@
 What the windows are, and the peer, is in `voices`; ``python benchmarks/voices.py --baseline`` makes
 the peer's figures, which are compared with here. Of each set a network is trained as `kikiwake
 build` and `kikiwake train` do it, on patches composed of the training sessions over training music
-and noise, and asked in full int8 for windows of half a second; more is their mean log posterior.
-Patches and trainings are kept under ``build/voices``: stopped, it goes on where it was.
+and noise, and asked in full int8 for patches of half a second. Of a longer window it is asked each
+quarter of a second (live, each tenth), and answers with the mean log posterior. Patches and
+trainings are kept under ``build/voices``: stopped, it goes on where it was.
 """
 
 import json
@@ -24,6 +25,7 @@ WORK = Path("build/voices")
 PEER = Path(__file__).parent / "figures" / "voices_resemblyzer.json"
 FEATURES = FeatureSettings()
 PRESET, COPIES = "medium", 8
+HOP = voices.RATE // 4
 
 
 def composed(name: str) -> tuple[PatchSet, PatchSet, int]:
@@ -108,8 +110,10 @@ def figures_of(name: str, seed: int) -> dict[str, dict[float, dict[str, float]]]
         out[condition] = {}
         for seconds in voices.SECONDS:
             cut = voices.windows(voice_set, "test", seconds, condition)
-            halves = cut.audio.reshape(-1, FEATURES.patch_samples)
-            logits = np.stack([runner.logits(mfcc(half, FEATURES)) for half in halves])
+            parts = np.lib.stride_tricks.sliding_window_view(
+                cut.audio, FEATURES.patch_samples, axis=1
+            )[:, ::HOP].reshape(-1, FEATURES.patch_samples)
+            logits = np.stack([runner.logits(mfcc(part, FEATURES)) for part in parts])
             # Of those who may speak: there is no background among the windows, and no peer of it.
             logits = logits[:, :-1].astype(np.float64)
             top = logits.max(axis=1, keepdims=True)

@@ -87,9 +87,15 @@ class Result(msgspec.Struct, frozen=True):
     speech : bool
         The speech gate is open.
     character, actor : str or None
-        The name shown; None where nobody of the cast is heard to speak.
+        The name shown; None where nobody of the cast is heard to speak. An actor alone: who speaks
+        is sure, as which of the actor's characters is not.
     confidence : float
-        Share of the smoothed posterior that the shown character holds, 0 where none is shown.
+        Share of the smoothed posterior that the shown character, or the actor shown alone, holds;
+        0 where none is shown.
+    unknown : bool
+        Somebody speaks, and sounds like nobody of the cast.
+    second : Candidate or None
+        Who else speaks at the same time.
     top : tuple of Candidate
         The likeliest characters, best first. Empty while the gate is closed.
     level_db : float
@@ -111,6 +117,8 @@ class Result(msgspec.Struct, frozen=True):
     confidence: float
     top: tuple[Candidate, ...]
     level_db: float
+    unknown: bool = False
+    second: Candidate | None = None
     state: State = "listening"
     notice: str | None = None
     counters: Counters = Counters()
