@@ -1,9 +1,9 @@
 """The truth about a sound, and how what was shown compares with it.
 
-A truth is a list of segments: who speaks from when to when, read from RTTM [1]_. What was shown is
-a list of results: a name holds from the time of the result that shows it until the next result, as
-somebody watching live would have seen it. Latency is not made up for. All figures are sums over
-exact intervals, not over samples of time.
+A truth is a list of segments: who speaks from when to when, read from RTTM [1]_ or from a label
+track of Audacity. What was shown is a list of results: a name holds from the time of the result
+that shows it until the next result, as somebody watching live would have seen it. Latency is not
+made up for. All figures are sums over exact intervals, not over samples of time.
 
 References
 ----------
@@ -27,7 +27,7 @@ _OTHER_TYPES = {"SPKR-INFO", "LEXEME", "NON-LEX", "NON-SPEECH", "NOSCORE", "NO_R
 
 
 class TruthError(KikiwakeError):
-    """A truth file cannot be used: missing, or a line of it is not RTTM."""
+    """A truth file cannot be used: missing, or a line of it is not what the file should hold."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -102,8 +102,32 @@ class Score(msgspec.Struct, frozen=True):
         return seconds / self.speech_s if self.speech_s else 0.0
 
 
+def read_truth(path: str | os.PathLike[str]) -> list[Segment]:
+    """Read a truth file of either kind.
+
+    Parameters
+    ----------
+    path : path-like
+        In UTF-8: RTTM, or, where its name ends in ``.txt``, a label track as Audacity exports it.
+
+    Returns
+    -------
+    list of Segment
+        By start.
+
+    Raises
+    ------
+    TruthError
+        If there is no such file, or a line of it is broken.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".txt":
+        return parse_labels(_text(path), str(path))
+    return read_rttm(path)
+
+
 def read_rttm(path: str | os.PathLike[str]) -> list[Segment]:
-    """Read a truth file.
+    """Read a truth file in RTTM.
 
     Parameters
     ----------
@@ -121,13 +145,7 @@ def read_rttm(path: str | os.PathLike[str]) -> list[Segment]:
         If there is no such file, or a line of it is broken.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TruthError(f"truth {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise TruthError(f"truth {path}: is not UTF-8 text") from None
-    return parse_rttm(text, str(path))
+    return parse_rttm(_text(path), str(path))
 
 
 def parse_rttm(text: str, where: str = "text") -> list[Segment]:
@@ -174,6 +192,73 @@ def parse_rttm(text: str, where: str = "text") -> list[Segment]:
         duration = _seconds(fields[4], f"{at}: duration")
         segments.append(Segment(start, start + duration, fields[7].replace("_", " ")))
     return sorted(segments, key=lambda segment: segment.start)
+
+
+def parse_labels(text: str, where: str = "text") -> list[Segment]:
+    """Read the text of a label track.
+
+    Parameters
+    ----------
+    text : str
+        Lines ``start<TAB>end<TAB>name``, in seconds. Empty lines, and the ranges of frequency that
+        Audacity writes after a label (``\\<TAB>low<TAB>high``), are passed over.
+    where : str
+        What errors call it.
+
+    Returns
+    -------
+    list of Segment
+        By start.
+
+    Raises
+    ------
+    TruthError
+        If a line is broken.
+
+    Examples
+    --------
+    >>> parse_labels("0.500000\\t1.750000\\tTanaka Hana")
+    [Segment(start=0.5, end=1.75, name='Tanaka Hana')]
+    """
+    segments = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("\\"):
+            continue
+        at = f"truth {where}: line {number}"
+        fields = line.split("\t", 2)
+        if len(fields) < 3 or not fields[2].strip():
+            raise TruthError(f"{at}: need start, end and name, with a tab between")
+        start, end = _seconds(fields[0], f"{at}: start"), _seconds(fields[1], f"{at}: end")
+        if end < start:
+            raise TruthError(f"{at}: ends at {end:g} s, before it starts")
+        segments.append(Segment(start, end, fields[2].strip()))
+    return sorted(segments, key=lambda segment: segment.start)
+
+
+def format_rttm(segments: Sequence[Segment], recording: str = "demo") -> str:
+    r"""Write segments as RTTM [1]_, spaces of a name as underscores.
+
+    Parameters
+    ----------
+    segments : sequence of Segment
+    recording : str
+        Name of the recording, without spaces.
+
+    Returns
+    -------
+    str
+        One line a segment, times in seconds with three decimals.
+
+    Examples
+    --------
+    >>> format_rttm([Segment(1.5, 1.75, "Queen Oboro")])
+    'SPEAKER demo 1 1.500 0.250 <NA> <NA> Queen_Oboro <NA> <NA>\n'
+    """
+    return "".join(
+        f"SPEAKER {recording} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> "
+        f"{'_'.join(s.name.split())} <NA> <NA>\n"
+        for s in segments
+    )
 
 
 def score(results: Iterable[Result], truth: Sequence[Segment]) -> Score:
@@ -253,6 +338,15 @@ def score(results: Iterable[Result], truth: Sequence[Segment]) -> Score:
         turns_true=len(truth),
         characters=dict(characters),
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise TruthError(f"truth {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise TruthError(f"truth {path}: is not UTF-8 text") from None
 
 
 def _seconds(text: str, what: str) -> float:

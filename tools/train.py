@@ -57,6 +57,7 @@ def train(
     following: NDArray[np.int64] | None = None,
     beds: Callable[[], Beds] | None = None,
     start: Sequence[NDArray[Any]] | None = None,
+    teachers: Sequence[Trained] = (),
     seed: int = 0,
     tell: Tell | None = None,
 ) -> Trained:
@@ -85,6 +86,8 @@ def train(
     start : sequence of ndarray, optional
         Weights of a network of the same form to start from; those of the last layer are taken only
         if it has as many classes.
+    teachers : sequence of Trained, optional
+        Trainings on the same patches, of any form, whose mean posterior this one learns too.
     seed : int
         Of the weights and of all that is drawn.
     tell : callable, optional
@@ -98,7 +101,8 @@ def train(
     Raises
     ------
     TrainingError
-        The folder holds another training, cannot be written, or `start` is of another form.
+        The folder holds another training, cannot be written, `start` is of another form, or a
+        teacher was trained on other patches.
     ValueError
         There is nothing to train or to validate on.
     """
@@ -116,7 +120,11 @@ def train(
         std=tuple(std.tolist()),
         patches=digest_of(names, training, validation),
         start="" if start is None else _digest(start),
+        teachers=tuple(_digest(teacher.weights) for teacher in teachers),
     )
+    for teacher in teachers:
+        if (teacher.card.patches, teacher.card.mean) != (card.patches, card.mean):
+            raise TrainingError("a teacher was trained on other patches; train it on these")
     if not np.isfinite([mean, std]).all():
         raise TrainingError("the patches hold what is no number; build the data set again")
     try:
@@ -146,6 +154,7 @@ def train(
         Batches(card, training, following, beds() if beds else None),
         validation,
         start,
+        teachers,
         folder,
         state,
     )
@@ -161,6 +170,7 @@ def train_on(
     recipe: Recipe,
     folder: Path,
     start: Sequence[NDArray[Any]] | None = None,
+    teachers: Sequence[Trained] = (),
     seed: int = 0,
     tell: Tell | None = None,
 ) -> Trained:
@@ -189,6 +199,7 @@ def train_on(
         following=following_patches(data.rows[numbers["train"]], data.card.features.patch_s),
         beds=(lambda: make_beds(data.card.features, seed)) if bare else None,
         start=start,
+        teachers=teachers,
         seed=seed,
         tell=tell,
     )
@@ -203,6 +214,7 @@ class _Run:
         batches: Batches,
         validation: PatchSet,
         start: Sequence[NDArray[Any]] | None,
+        teachers: Sequence[Trained],
         folder: Path,
         state: Sequence[NDArray[Any]],
     ) -> None:
@@ -227,8 +239,11 @@ class _Run:
         )
         try:
             self._model = build_wrn(card.network, **shape)
+            self._teachers = [build_wrn(teacher.card.network, **shape) for teacher in teachers]
         finally:
             keras.mixed_precision.set_global_policy(policy)
+        for model, teacher in zip(self._teachers, teachers, strict=True):
+            model.set_weights(teacher.weights)
         # What is validated and kept: the same network in float32, with the averaged weights.
         self._averaged = build_wrn(card.network, **shape)
         if start is not None:
@@ -286,10 +301,15 @@ class _Run:
         crossentropy = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         )
+        teachers = self._teachers
         pairs = list(zip(self._averaged.weights, model.weights, strict=True))
 
         @tf.function  # type: ignore[untyped-decorator, unused-ignore]
         def step(x: Any, target: Any, keep: Any) -> Any:
+            if teachers:
+                # Of the very patches that are learnt from, augmented and blended as they are.
+                said = [tf.nn.softmax(teacher(x, training=False)) for teacher in teachers]
+                target += recipe.taught * (tf.add_n(said) / len(said) - target)
             with tf.GradientTape() as tape:
                 loss = crossentropy(target, model(x, training=True))
                 whole = tf.add_n([loss, *model.losses])

@@ -75,12 +75,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         0 goes on to the end and keeps the last.
     per_coefficient : bool
         Coefficients are standardised each by itself, or all by one mean and deviation.
+    taught : float, 0 to 1
+        Share of the target that the teachers' mean posterior is, where there are teachers [4]_.
 
     References
     ----------
     .. [1] Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     .. [2] Park et al., "SpecAugment", Interspeech 2019.
     .. [3] Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    .. [4] Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
     """
 
     epochs: int = 30
@@ -97,6 +100,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     average: float = 0.995
     patience: int = 0
     per_coefficient: bool = True
+    taught: float = 0.7
 
 
 # Of Adam with a constant rate, nothing augmented, nothing balanced: train.py of devil-ear.
@@ -158,6 +162,8 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
         Digest of the patches and of whose they are: it can only be gone on with on the same.
     start : str
         Digest of the weights it starts from; empty where there are none.
+    teachers : tuple of str
+        Digests of the weights of those it learns from.
     epochs : tuple of Epoch
         Those done.
     finished : bool
@@ -176,6 +182,7 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
     std: tuple[float, ...]
     patches: str
     start: str
+    teachers: tuple[str, ...] = ()
     epochs: tuple[Epoch, ...] = ()
     finished: bool = False
 

@@ -386,6 +386,14 @@ def train(
             help="Cast, or folder of a training, whose network to start from.", show_default=False
         ),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of a training on the same data set, with another seed say, to learn from "
+            "too; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of all that is drawn.")] = 0,
 ) -> None:
     """Train a network on a data set.
@@ -401,6 +409,7 @@ def train(
         from . import training
 
         weights = None if start is None else training.weights_to_start(start)
+        teachers = [training.read_training(folder) for folder in teacher or ()]
         data = Dataset(patches)
         recipe = training.recipe_for(preset, len(data.part("train")))
         recipe = msgspec.structs.replace(recipe, epochs=epochs or recipe.epochs, patience=patience)
@@ -422,6 +431,7 @@ def train(
                 recipe=recipe,
                 folder=to,
                 start=weights,
+                teachers=teachers,
                 seed=seed,
                 tell=tell,
             )

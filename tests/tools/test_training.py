@@ -1,5 +1,6 @@
 """From patches to an int8 cast, small: train, go on, quantize, run, calibrate."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -220,6 +221,24 @@ def test_from_the_weights_of_another(model, patches, held_out, tmp_path):
             folder=tmp_path / "other",
             start=model.get_weights(),
         )
+
+
+def test_a_teacher_is_believed_more_than_labels(model, patches, held_out, tmp_path):
+    """Labels without sense, but one who knows better."""
+    shuffled = PatchSet(patches.mfcc, np.random.default_rng(0).permutation(patches.label))
+    untaught = train(shuffled, held_out, tmp_path / "untaught", Recipe(epochs=1, batch=600))
+    *body, kernel, bias = model.get_weights()
+    sure = [*body, 8 * kernel, 8 * bias]  # so short a training leaves it in doubt
+    teacher = training.Trained(untaught.card, sure)
+    # Patches as they are: on others the teacher, trained for so short a time, is often wrong.
+    recipe = msgspec.structs.replace(RECIPE, epochs=12, taught=1.0, masks=0, mixup=0)
+    taught = train(shuffled, held_out, tmp_path / "taught", recipe, teachers=[teacher])
+    assert taught.card.epochs[-1].validation_top1 > 0.9
+    assert len(taught.card.teachers) == 1
+    with pytest.raises(TrainingError, match="holds a training with other patches or settings"):
+        train(shuffled, held_out, tmp_path / "taught", recipe)
+    with pytest.raises(TrainingError, match="a teacher was trained on other patches"):
+        train(patches, held_out, tmp_path / "other", teachers=[teacher])
 
 
 def test_damage_is_named(model, folder, tmp_path):

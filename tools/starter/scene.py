@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import KikiwakeError
-from ..clips import frame_levels, shorten_pauses
-from ..score import Segment
+from ..clips import shorten_pauses, speech_stretches
+from ..score import Segment, format_rttm
 from .background import SAMPLE_RATE as _RATE
 from .background import make_background, room_tone
 from .sentences import DEMO
@@ -48,9 +48,6 @@ MAX_BYTES = 1_000_000
 # Mixed into every seed here, so that no background of the demo is one of the training's.
 _SEED_BASE = 0x6B696B69
 
-_FRAME = _RATE // 100
-_SPEECH_DB = -38.0
-_FILLED_PAUSE_S = 0.25
 _LEAD_IN_S, _LEAD_OUT_S = 1.0, 1.5
 _LINE_GAP_S = (0.05, 0.17)  # the clips bring up to 0.04 s of silence of their own
 _TURN_GAP_S = (0.55, 1.3)
@@ -73,16 +70,6 @@ def _db(gain_db: float) -> np.float32:
 
 def _n(seconds: float) -> int:
     return round(seconds * _RATE)
-
-
-def _stretches(y: Audio) -> list[tuple[int, int]]:
-    """Find speech in a clean turn, as (start, stop) in samples."""
-    levels = frame_levels(y, frame_length=_FRAME)
-    heard = np.flatnonzero(levels > levels.max() + _SPEECH_DB)
-    breaks = np.flatnonzero(np.diff(heard) * _FRAME > _FILLED_PAUSE_S * _RATE)
-    starts = heard[np.concatenate([[0], breaks + 1])]
-    stops = heard[np.concatenate([breaks, [len(heard) - 1]])] + 1
-    return [(int(a) * _FRAME, int(b) * _FRAME) for a, b in zip(starts, stops, strict=True)]
 
 
 def _read_clip(path: Path) -> Audio:
@@ -186,7 +173,7 @@ def compose_scene(
         character = VOICES_BY_ID[voice].character
         segments.extend(
             Segment((at + start) / _RATE, (at + stop) / _RATE, character)
-            for start, stop in _stretches(y)
+            for start, stop in speech_stretches(y, sample_rate=_RATE)
         )
         if turn_number == _UNDER_TURNS[0]:
             under_from = at - _n(_UNDER_LEAD_S)
@@ -217,32 +204,6 @@ def compose_scene(
 
     y = np.asarray(soxr.resample(out, _RATE, DEMO_RATE), dtype=np.float32)
     return y * np.float32(min(1.0, 0.95 / float(np.abs(y).max()))), segments
-
-
-def format_rttm(segments: Sequence[Segment], recording: str = "demo") -> str:
-    r"""Write segments as RTTM [1]_, spaces of a name as underscores.
-
-    Parameters
-    ----------
-    segments : sequence of Segment
-    recording : str
-        Name of the recording, without spaces.
-
-    Returns
-    -------
-    str
-        One line a segment, times in seconds with three decimals.
-
-    Examples
-    --------
-    >>> format_rttm([Segment(1.5, 1.75, "Queen Oboro")])
-    'SPEAKER demo 1 1.500 0.250 <NA> <NA> Queen_Oboro <NA> <NA>\n'
-    """
-    return "".join(
-        f"SPEAKER {recording} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> "
-        f"{s.name.replace(' ', '_')} <NA> <NA>\n"
-        for s in segments
-    )
 
 
 def write_demo(
