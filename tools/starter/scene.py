@@ -1,8 +1,8 @@
 """The demo sound: a conversation with pauses, music and a quiet room, and its truth.
 
 The clips come from `.speech` (set ``demo``), the rest from `.background`; nothing here is recorded.
-Because the scene is composed, who speaks when is known exactly. It is written as RTTM, one line a
-stretch of speech.
+Because the scene is composed, who speaks when is known exactly. It is written as RTTM [1]_, one
+line a stretch of speech.
 
 Notes
 -----
