@@ -101,9 +101,28 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             ge=0,
             le=10_000,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
-            "Longer: steadier names, later changes. 0 takes every guess as it comes.",
+            "Longer: steadier names, surer strangers, later corrections. 0 takes every guess as "
+            "it comes.",
+        ),
+    ] = 300.0
+    change_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2000,
+            description="Time constant of a second, shorter smoothing, in milliseconds of speech, "
+            "that notices when somebody else begins. Longer: later changes, fewer wrong ones.",
         ),
     ] = 60.0
+    change_share: Annotated[
+        float,
+        Meta(
+            ge=0.3,
+            le=1,
+            description="Once another voice, or nobody, holds this share of the shorter smoothing, "
+            "what was heard before is let go. 1: never; a new voice has to outweigh the old one.",
+        ),
+    ] = 0.8
     switching_margin: Annotated[
         float,
         Meta(
@@ -112,16 +131,52 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="A name changes only when the new one leads by this share of the "
             "smoothed posterior.",
         ),
-    ] = 0.5
+    ] = 0.2
+    switching_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2000,
+            description="What takes the place of a name must be likelier for this long, in "
+            "milliseconds. Longer: fewer flips in mid-sentence, later changes of speaker.",
+        ),
+    ] = 50.0
     showing_share: Annotated[
         float,
         Meta(
             ge=0,
             le=1,
             description="A name is shown only when it holds at least this share of the smoothed "
-            "posterior, 0 to 1.",
+            "posterior, 0 to 1. Larger: fewer wrong names, more that are late or missing.",
         ),
     ] = 0.75
+    unknown_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60_000,
+            description="A voice that has spoken for this long, in milliseconds, without a name "
+            "that holds its share is shown as unknown. Until then nothing is.",
+        ),
+    ] = 500.0
+    together_share: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=0.5,
+            description="Two voices that hold this share each are said to speak at once. 0.5: "
+            "never.",
+        ),
+    ] = 0.3
+    pause_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60_000,
+            description="After a pause of this length, in milliseconds, what was heard before "
+            "says nothing about who speaks next.",
+        ),
+    ] = 400.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -104,7 +104,14 @@ class Pipeline:
         self._minimum_share = gate.minimum_share
         # Low quality filters 96 dB all the same, and lags by half: what is said is below 6 kHz.
         self._vad_resampler = _Resampler(self._rate, vad.sample_rate, "LQ")
-        self._smoother = PosteriorSmoother(len(card.characters), card.n_classes, settings.smoothing)
+        whose = [character.actor for character in card.characters]
+        self._actors = list(dict.fromkeys(whose))
+        self._smoother = PosteriorSmoother(
+            len(card.characters),
+            card.n_classes,
+            settings.smoothing,
+            actors=[self._actors.index(actor) for actor in whose],
+        )
         self._start_s = start_s
         self._frames = 0
         self._passed_s = 0.0
@@ -245,26 +252,35 @@ class Pipeline:
         return self._result(speech)
 
     def _result(self, speech: bool) -> Result:
-        characters = self.cast.card.characters
-        shares = self._smoother.shares
+        shares, shown = self._smoother.shares[: len(self.cast.card.characters)], self._smoother.shown
         top: tuple[Candidate, ...] = ()
         if speech:
-            order = np.argsort(-shares[: len(characters)], kind="stable")[:TOP]
-            top = tuple(
-                Candidate(characters[i].name, characters[i].actor, round(float(shares[i]), 4))
-                for i in order
-            )
-        shown = self._smoother.shown
+            order = np.argsort(-shares, kind="stable")[:TOP]
+            top = tuple(self._candidate(int(i), shares) for i in order)
+        character = actor = None
+        confidence = 0.0
+        if shown.character is not None:
+            said = self._candidate(shown.character, shares)
+            character, actor, confidence = said.character, said.actor, said.share
+        elif shown.actor is not None:
+            actor = self._actors[shown.actor]
+            confidence = round(float(self._smoother.actor_shares[shown.actor]), 4)
         power = float(np.dot(self._hop, self._hop)) / len(self._hop)
         return Result(
             time=round(self.time, 6),
             speech=speech,
-            character=None if shown is None else characters[shown].name,
-            actor=None if shown is None else characters[shown].actor,
-            confidence=0.0 if shown is None else round(float(shares[shown]), 4),
+            character=character,
+            actor=actor,
+            confidence=confidence,
             top=top,
             level_db=round(10 * math.log10(power), 1) if power > 1e-12 else SILENCE_DB,
+            unknown=shown.unknown,
+            second=None if shown.second is None else self._candidate(shown.second, shares),
         )
+
+    def _candidate(self, number: int, shares: NDArray[np.float64]) -> Candidate:
+        who = self.cast.card.characters[number]
+        return Candidate(who.name, who.actor, round(float(shares[number]), 4))
 
 
 class _Resampler:

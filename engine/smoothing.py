@@ -3,20 +3,53 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import SmoothingSettings
 
+_Shares = NDArray[np.float64]
+
+
+class Shown(NamedTuple):
+    """What to say at a moment; `NOBODY` where nobody is heard.
+
+    Attributes
+    ----------
+    character : int or None
+        Who speaks.
+    actor : int or None
+        Whose voice it is: of the character, or, where the character is not sure, alone.
+    unknown : bool
+        Somebody speaks whom the cast does not know.
+    second : int or None
+        The other character of two who speak at once.
+    """
+
+    character: int | None = None
+    actor: int | None = None
+    unknown: bool = False
+    second: int | None = None
+
+
+NOBODY = Shown()
+UNKNOWN = Shown(unknown=True)
+
 
 class PosteriorSmoother:
-    """Exponential smoothing of posteriors, with hysteresis on the name shown.
+    """Exponential smoothing of posteriors, with hysteresis on what is shown.
 
     The smoothed posterior is a weighted mean of all posteriors so far, in which the weight of one
     falls by e with each time constant of *speech* that follows it. It is normalised by the
     weights themselves, so the first posterior of a turn counts fully: no start-up from zero, and
     no name that is late by the time constant.
+
+    A short memory beside it notices when somebody else begins: once the guesses of the last moments
+    agree on another voice, or on nobody, all that was heard before is let go. So the long memory may
+    be long, for a name that is steady, without a name that sticks.
 
     Parameters
     ----------
@@ -25,46 +58,66 @@ class PosteriorSmoother:
     n_classes : int >= n_characters
         Length of a posterior. What follows the characters is nobody: background.
     settings : SmoothingSettings
-        Time constant, margin, share.
+        Time constants and shares.
+    actors : sequence of int, optional
+        Whose each character is. Without it each is an actor's only one.
+    needed : sequence of float, optional
+        For each character the share that its name needs besides `SmoothingSettings.showing_share`,
+        as the cast was calibrated.
 
     Notes
     -----
-    ``update`` and ``silence`` neither block nor depend on the hop: n steps of equal input equal
-    one step of n times the length. One thread.
+    `update` and `silence` neither block nor depend on the hop: as long as no change is noticed, n
+    steps of equal input equal one step of n times the length. One thread.
     """
 
-    def __init__(self, n_characters: int, n_classes: int, settings: SmoothingSettings) -> None:
+    def __init__(
+        self,
+        n_characters: int,
+        n_classes: int,
+        settings: SmoothingSettings,
+        *,
+        actors: Sequence[int] | None = None,
+        needed: Sequence[float] | None = None,
+    ) -> None:
         if not 0 < n_characters <= n_classes:
             raise ValueError(
                 f"n_characters={n_characters} must be positive and at most n_classes={n_classes}"
             )
         self._n_characters = n_characters
         self._settings = settings
-        self._sum = np.zeros(n_classes)
-        self._weight = 0.0
-        self._shown: int | None = None
+        self._actors = np.arange(n_characters) if actors is None else np.asarray(actors)
+        calibrated = np.zeros(n_characters) if needed is None else np.asarray(needed)
+        self._needed = np.maximum(settings.showing_share, calibrated)
+        self._memory = _Memory(n_classes, settings.time_constant_ms)
+        self._recent = _Memory(n_classes, settings.change_ms)
+        self.reset()
 
     @property
-    def shown(self) -> int | None:
-        """Index of the character shown, None for nobody."""
+    def shown(self) -> Shown:
+        """What to say now."""
         return self._shown
 
     @property
-    def shares(self) -> NDArray[np.float64]:
+    def shares(self) -> _Shares:
         """The smoothed posterior, shape (n_classes,); all zero before anything was heard."""
-        if self._weight <= 0.0:
-            return np.zeros_like(self._sum)
-        return self._sum / self._weight
+        return self._memory.mean
+
+    @property
+    def actor_shares(self) -> _Shares:
+        """The smoothed posterior of each actor, shape (n_actors,)."""
+        return np.bincount(self._actors, weights=self._memory.mean[: self._n_characters])
 
     def reset(self) -> None:
         """Forget everything."""
-        self._sum[:] = 0.0
-        self._weight = 0.0
-        self._shown = None
+        self._forget()
+        self._shown = NOBODY
+        self._wanted = NOBODY
+        self._wanted_ms = 0.0
 
     def update(
         self, posterior: NDArray[np.float32], *, elapsed_ms: float, weight: float = 1.0
-    ) -> int | None:
+    ) -> Shown:
         """Take the posterior of a hop in which somebody may have spoken.
 
         Parameters
@@ -78,46 +131,131 @@ class PosteriorSmoother:
 
         Returns
         -------
-        int or None
-            Index of the character to show.
+        Shown
         """
-        if weight <= 0.0:
-            return self._shown
-        keep = self._decay(elapsed_ms * weight)
-        self._sum *= keep
-        self._sum += (1.0 - keep) * posterior
-        self._weight = self._weight * keep + (1.0 - keep)
-        if self._weight > 0.0:
-            self._choose()
+        if weight > 0.0:
+            self._paused_ms = 0.0
+            self._heard_ms += elapsed_ms * weight
+            self._memory.add(posterior, elapsed_ms * weight)
+            self._recent.add(posterior, elapsed_ms * weight)
+            if self._changed():
+                self._memory.take(self._recent)
+            if self._memory.weight > 0.0:
+                self._settle(self._choose(), elapsed_ms)
         return self._shown
 
     def silence(self, elapsed_ms: float) -> None:
         """Let time pass in which nobody speaks: the name goes, the memory of it fades."""
         self.pass_time(elapsed_ms)
-        self._shown = None
+        self._paused_ms += elapsed_ms
+        if self._paused_ms >= self._settings.pause_ms:
+            self._forget()
+        self._shown = self._wanted = NOBODY
 
     def pass_time(self, elapsed_ms: float) -> None:
         """Let time pass that nothing is known of: the memory fades, the name stays for now."""
-        keep = self._decay(elapsed_ms)
-        self._sum *= keep
-        self._weight *= keep
-        if self._weight < 1e-6:  # faded: as new, and no rounding noise is ever normalised up
-            self._sum[:] = 0.0
-            self._weight = 0.0
+        self._memory.fade(elapsed_ms)
+        self._recent.fade(elapsed_ms)
 
-    def _decay(self, elapsed_ms: float) -> float:
-        time_constant_ms = self._settings.time_constant_ms
-        return math.exp(-elapsed_ms / time_constant_ms) if time_constant_ms > 0 else 0.0
+    def _forget(self) -> None:
+        self._memory.clear()
+        self._recent.clear()
+        self._paused_ms = 0.0
+        self._heard_ms = 0.0  # of speech, since the last pause
 
-    def _choose(self) -> None:
-        shares = self.shares
-        characters = shares[: self._n_characters]
-        nobody = float(shares[self._n_characters :].sum())
+    def _changed(self) -> bool:
+        """Tell whether the last moments agree on somebody else than what was heard before."""
+        recent, before = self._by_voice(self._recent.mean), self._by_voice(self._memory.mean)
+        now = int(recent.argmax())
+        share = self._settings.change_share
+        return share < 1 and now != int(before.argmax()) and recent[now] >= share
+
+    def _by_voice(self, shares: _Shares) -> _Shares:
+        """Shares of the characters, and of nobody as the last."""
+        n = self._n_characters
+        return np.append(shares[:n], shares[n:].sum())
+
+    def _choose(self) -> Shown:
+        """Say what the shares say, given what is shown now."""
+        settings, shares = self._settings, self._by_voice(self._memory.mean)
+        characters, nobody = shares[:-1], shares[-1]
         best = int(characters.argmax())
-        lead = float(characters[best])
-        held = nobody if self._shown is None else float(characters[self._shown])
-        margin = self._settings.switching_margin
-        if self._shown is not None and nobody > held and nobody >= lead:
-            self._shown = None
-        elif best != self._shown and lead > held + margin and lead >= self._settings.showing_share:
-            self._shown = best
+        held = self._shown.character
+        if held is not None and characters[held] + settings.switching_margin >= characters[best]:
+            best = held
+        lead = characters[best]
+        if nobody >= lead:
+            return NOBODY
+        actor = int(self._actors[best])
+        # A name that is there goes later than it came.
+        ease = settings.switching_margin if best == held else 0.0
+        if lead >= self._needed[best] - ease:
+            return Shown(best, actor, second=self._second(characters, best))
+        second = self._second(characters, best)
+        if second is not None:
+            return Shown(best, actor, second=second)
+        by_actor = np.bincount(self._actors, weights=characters)
+        actor = int(by_actor.argmax())
+        if (self._actors == actor).sum() > 1 and by_actor[actor] >= settings.showing_share:
+            return Shown(actor=actor)
+        if self._heard_ms >= settings.unknown_ms:
+            return UNKNOWN
+        return self._shown if held == best else NOBODY
+
+    def _second(self, characters: _Shares, best: int) -> int | None:
+        """Find who speaks besides the best: both hold their share, now and for longer."""
+        share = self._settings.together_share
+        others = np.where(np.arange(len(characters)) == best, -1.0, characters)
+        other = int(others.argmax())
+        recent = self._recent.mean
+        both = min(characters[best], characters[other], recent[best], recent[other])
+        return other if both >= share else None
+
+    def _settle(self, wanted: Shown, elapsed_ms: float) -> None:
+        """Show what is wanted; in place of something else only once it was wanted for a time."""
+        if wanted[:3] == self._shown[:3]:
+            self._shown = self._wanted = wanted
+            return
+        self._wanted_ms = self._wanted_ms + elapsed_ms if wanted[:3] == self._wanted[:3] else 0.0
+        self._wanted = wanted
+        if self._shown == NOBODY or self._wanted_ms >= self._settings.switching_ms:
+            self._shown = wanted
+
+
+class _Memory:
+    """A mean in which the weight of what was added falls by e with each time constant."""
+
+    def __init__(self, n: int, time_constant_ms: float) -> None:
+        self._time_constant_ms = time_constant_ms
+        self._sum = np.zeros(n)
+        self.weight = 0.0
+
+    @property
+    def mean(self) -> _Shares:
+        """Normalised by the weights; all zero where nothing was added."""
+        return self._sum / self.weight if self.weight > 0.0 else np.zeros_like(self._sum)
+
+    def add(self, values: NDArray[np.float32], elapsed_ms: float) -> None:
+        keep = self._keep(elapsed_ms)
+        self._sum *= keep
+        self._sum += (1.0 - keep) * values
+        self.weight = self.weight * keep + (1.0 - keep)
+
+    def fade(self, elapsed_ms: float) -> None:
+        keep = self._keep(elapsed_ms)
+        self._sum *= keep
+        self.weight *= keep
+        if self.weight < 1e-6:  # faded: as new, and no rounding noise is ever normalised up
+            self.clear()
+
+    def take(self, other: _Memory) -> None:
+        self._sum[:] = other._sum
+        self.weight = other.weight
+
+    def clear(self) -> None:
+        self._sum[:] = 0.0
+        self.weight = 0.0
+
+    def _keep(self, elapsed_ms: float) -> float:
+        tau = self._time_constant_ms
+        return math.exp(-elapsed_ms / tau) if tau > 0 else 0.0

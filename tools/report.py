@@ -9,10 +9,11 @@ lists whose they are.
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import io
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,7 +62,7 @@ class ReportError(KikiwakeError):
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """Colours of a picture: those of the page around it."""
 
     ground: str
@@ -72,14 +73,14 @@ class _Look:
 
 
 # Blue, orange and green that are told apart without seeing red and green (Okabe and Ito).
-_LIGHT = _Look(
+LIGHT = Look(
     "#ffffff",
     "#1d2330",
     "#d4d9e2",
     ("#0072b2", "#d55e00", "#009e73"),
     ("#ffffff", "#b8d4ea", "#4b93c8", "#0b4a86", "#06264a"),
 )
-_DARK = _Look(
+DARK = Look(
     "#171b24",
     "#e4e8f0",
     "#3b4352",
@@ -133,21 +134,44 @@ def write_report(figures: Figures, folder: Path) -> None:
         Matplotlib is not installed.
     """
     check_folder(folder)
-    light, dark = draw(figures, _LIGHT), draw(figures, _DARK)
-    page = "\n".join(_page(figures, {name: (light[name], dark[name]) for name in light}))
-    files = {FIGURES: msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n"}
+    light, dark = draw(figures, LIGHT), draw(figures, DARK)
+    title = f"{shown(figures.cast)}: how well it names"
+    body = _body(figures, {name: (light[name], dark[name]) for name in light})
+    write_files(folder, msgspec.json.encode(figures), light, page(title, body))
+
+
+def write_files(folder: Path, figures: bytes, pictures: dict[str, bytes], page: str) -> None:
+    """Write what a report consists of, in the place of an earlier one.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `check_folder`.
+    figures : bytes
+        JSON, with the format that tells reports of ours.
+    pictures : dict of str to bytes
+        PNG files by name; those of `PICTURES` that are not among them are removed.
+    page : str
+        HTML.
+
+    Raises
+    ------
+    ReportError
+        The folder cannot be written to.
+    """
+    files = {FIGURES: msgspec.json.format(figures, indent=2) + b"\n"}
     # The figures first: by them a folder whose report was not finished is known as ours.
-    files |= light | {PAGE: page.encode()}
+    files |= pictures | {PAGE: page.encode()}
     try:
         for name, content in files.items():
             write_file(folder / name, content)
-        for name in set(PICTURES) - set(light):
+        for name in set(PICTURES) - set(pictures):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ReportError(f"{folder}: cannot be written to: {error.strerror}") from None
 
 
-def draw(figures: Figures, look: _Look = _LIGHT) -> dict[str, bytes]:
+def draw(figures: Figures, look: Look = LIGHT) -> dict[str, bytes]:
     """Draw the pictures. Needs Matplotlib.
 
     Parameters
@@ -161,6 +185,25 @@ def draw(figures: Figures, look: _Look = _LIGHT) -> dict[str, bytes]:
     -------
     dict of str to bytes
         PNG files by name.
+
+    Raises
+    ------
+    KikiwakeError
+        Matplotlib is not installed.
+    """
+    pictures = {}
+    with drawing(look):
+        if figures.heard:
+            pictures["heard.png"] = png(_draw_heard(figures, look))
+        pictures["characters.png"] = png(_draw_confusion(figures.characters, look))
+        pictures["actors.png"] = png(_draw_confusion(figures.actors, look))
+        pictures["reliability.png"] = png(_draw_reliability(figures, look))
+    return pictures
+
+
+@contextlib.contextmanager
+def drawing(look: Look) -> Iterator[None]:
+    """Have Matplotlib draw in these colours, whatever the user's own settings of it are.
 
     Raises
     ------
@@ -185,15 +228,8 @@ def draw(figures: Figures, look: _Look = _LIGHT) -> dict[str, bytes]:
         "ytick.color": look.ink,
         "font.size": 10,
     }
-    pictures = {}
-    # Whatever the user's own settings of Matplotlib are.
     with style.context(["default", plain]):
-        if figures.heard:
-            pictures["heard.png"] = _png(_draw_heard(figures, look))
-        pictures["characters.png"] = _png(_draw_confusion(figures.characters, look))
-        pictures["actors.png"] = _png(_draw_confusion(figures.actors, look))
-        pictures["reliability.png"] = _png(_draw_reliability(figures, look))
-    return pictures
+        yield
 
 
 def fonts_for(text: str) -> list[str] | None:
@@ -248,7 +284,8 @@ def _is_ours(path: Path) -> bool:
 # Pictures
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Write a picture as a PNG file."""
     out = io.BytesIO()
     figure.savefig(
         out,
@@ -261,7 +298,8 @@ def _png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def _new(width: float, height: float, layout: Literal["constrained"] | None) -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None) -> Figure:
+    """Begin a picture, of a size in inches."""
     # Not by way of pyplot: that wants a screen, and keeps every figure.
     from matplotlib.figure import Figure
 
@@ -274,8 +312,8 @@ def _in_percent(axis: Any) -> None:
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
 
 
-def _draw_heard(figures: Figures, look: _Look) -> Figure:
-    figure = _new(7.0, 3.9, "constrained")
+def _draw_heard(figures: Figures, look: Look) -> Figure:
+    figure = new_figure(7.0, 3.9, "constrained")
     axes: Axes = figure.subplots()
     markers = "o", "s", "^"
     drawn = [of for of in figures.heard if of.top1 is not None]
@@ -331,7 +369,7 @@ def _short(of: ClassFigures, all_of_them: Sequence[ClassFigures]) -> str:
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
 
 
-def _draw_confusion(level: Level, look: _Look) -> Figure:
+def _draw_confusion(level: Level, look: Look) -> Figure:
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.patches import Rectangle
@@ -342,7 +380,7 @@ def _draw_confusion(level: Level, look: _Look) -> Figure:
     shares = np.divide(counts, sums, out=np.full_like(counts, np.nan), where=sums > 0)
     names, fonts = names_in_picture(level)
     side = max(2.4, 0.29 * n)
-    figure = _new(side, side, None)
+    figure = new_figure(side, side, None)
     axes: Axes = figure.add_axes((0, 0, 1, 1))
     # What is rare is seen, too.
     colours, norm = LinearSegmentedColormap.from_list("share", look.full), PowerNorm(0.6, 0, 1)
@@ -397,8 +435,8 @@ def _of_one_actor(classes: Sequence[ClassFigures]) -> Iterator[tuple[int, int]]:
             begin = end
 
 
-def _draw_reliability(figures: Figures, look: _Look) -> Figure:
-    figure = _new(5.4, 5.6, "constrained")
+def _draw_reliability(figures: Figures, look: Look) -> Figure:
+    figure = new_figure(5.4, 5.6, "constrained")
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
     used = [of for of in figures.bins if of.windows]
     blue, orange, _ = look.lines
@@ -467,28 +505,51 @@ th, td { padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--faint);
 """.strip()
 
 
-def _page(figures: Figures, pictures: dict[str, tuple[bytes, bytes]]) -> Iterator[str]:
-    yield "<!DOCTYPE html>"
-    yield '<html lang="en">'
-    yield "<head>"
-    yield '<meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{html.escape(shown(figures.cast))}: how well it names</title>"
-    yield f"<style>{_STYLE}</style>"
-    yield "</head>"
-    yield "<body>"
-    yield f"<h1>How well {_name(figures.cast)} names</h1>"
-    yield f"<p>{headline(figures, _name)}</p>"
+def page(title: str, body: Iterable[str]) -> str:
+    """Make a page that looks like the others.
+
+    Parameters
+    ----------
+    title : str
+        Plain text.
+    body : iterable of str
+        Lines of HTML.
+
+    Returns
+    -------
+    str
+    """
+    lines = (
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{html.escape(title)}</title>",
+        f"<style>{_STYLE}</style>",
+        "</head>",
+        "<body>",
+        *body,
+        "</body>",
+        "</html>",
+        "",
+    )
+    return "\n".join(lines)
+
+
+def _body(figures: Figures, pictures: dict[str, tuple[bytes, bytes]]) -> Iterator[str]:
+    yield f"<h1>How well {name_html(figures.cast)} names</h1>"
+    yield f"<p>{headline(figures, name_html)}</p>"
     yield '<div class="cards">'
     for value, what in _cards(figures):
         yield f"<div><b>{value}</b><span>{what}</span></div>"
     yield "</div>"
-    for note in notes(figures, _name):
+    for note in notes(figures, name_html):
         yield f"<p>{note}</p>"
     yield f"<p>Network: {html.escape(figures.network)}.</p>"
     if figures.heard:
         yield "<h2>The longer it hears</h2>"
-        yield _picture("accuracy by seconds heard", pictures["heard.png"], wide=False)
+        yield picture_html("accuracy by seconds heard", pictures["heard.png"], wide=False)
         yield from _heard_table(figures)
         yield (
             "<p>Neighbouring windows of one character in one recording, their mean log posterior, "
@@ -502,7 +563,7 @@ def _page(figures: Figures, pictures: dict[str, tuple[bytes, bytes]]) -> Iterato
     yield from _class_table(figures.actors)
     yield from _confusion(figures.actors, pictures["actors.png"], "actor")
     yield "<h2>Does it know how sure it is?</h2>"
-    yield _picture(
+    yield picture_html(
         "reliability",
         pictures["reliability.png"],
         wide=False,
@@ -510,9 +571,6 @@ def _page(figures: Figures, pictures: dict[str, tuple[bytes, bytes]]) -> Iterato
         "many windows are named with which confidence.",
     )
     yield from _worst_table(figures)
-    yield "</body>"
-    yield "</html>"
-    yield ""
 
 
 def _cards(figures: Figures) -> Iterator[tuple[str, str]]:
@@ -543,15 +601,15 @@ def _class_table(level: Level) -> Iterator[str]:
     headings += [f'<th class="n">{name}</th>' for name in ("n", "recall", "precision", "F1")]
     yield f'<div class="wide"><table><tr>{"".join(headings)}<th>most taken for</th></tr>'
     for number, of in enumerate(level.classes, 1):
-        cells = [f'<td class="n">{number}</td>', f"<td>{_name(of.name)}</td>"]
-        cells += [f"<td>{_name(of.actor or '')}</td>"] if of_characters else []
+        cells = [f'<td class="n">{number}</td>', f"<td>{name_html(of.name)}</td>"]
+        cells += [f"<td>{name_html(of.actor or '')}</td>"] if of_characters else []
         cells.append(f'<td class="n">{of.windows}</td>')
         share = f' style="--share: {100 * of.recall:.1f}%"' if of.recall is not None else ""
         cells.append(f'<td class="n bar"{share}>{percent(of.recall)}</td>')
         cells += [f'<td class="n">{percent(value)}</td>' for value in (of.precision, of.f1)]
         other = "–"
         if of.taken_for is not None:
-            other = f"{_name(level.classes[of.taken_for].name)} {percent(of.taken_for_share)}"
+            other = f"{name_html(level.classes[of.taken_for].name)} {percent(of.taken_for_share)}"
         yield f"<tr>{''.join(cells)}<td>{other}</td></tr>"
     yield "</table></div>"
 
@@ -562,11 +620,11 @@ def _confusion(level: Level, picture: tuple[bytes, bytes], what: str) -> Iterato
         caption += " Framed: characters of one actor."
     if any(of.windows == 0 for of in level.classes):
         caption += " Grey: no windows of it, but it was guessed."
-    yield _picture(f"confusion matrix by {what}", picture, wide=True, caption=caption)
+    yield picture_html(f"confusion matrix by {what}", picture, wide=True, caption=caption)
     if names_in_picture(level)[1] is None:
         yield '<ol class="names">'
         for of in level.classes:
-            yield f"<li>{_name(of.name)}{_by(of.actor)}</li>"
+            yield f"<li>{name_html(of.name)}{_by(of.actor)}</li>"
         yield "</ol>"
 
 
@@ -584,23 +642,24 @@ def _worst_table(figures: Figures) -> Iterator[str]:
     for of in figures.worst:
         wrong = "" if of.guess == of.truth else ' class="wrong"'
         yield (
-            f"<tr><td>{_name(of.recording if of.clip is None else of.clip)}</td>"
-            f'<td class="n">{clock(of.time_s)}</td><td>{_name(of.truth)}</td>'
-            f'<td{wrong}>{_name(of.guess)}</td><td class="n">{percent(of.confidence)}</td></tr>'
+            f"<tr><td>{name_html(of.recording if of.clip is None else of.clip)}</td>"
+            f'<td class="n">{clock(of.time_s)}</td><td>{name_html(of.truth)}</td>'
+            f'<td{wrong}>{name_html(of.guess)}</td><td class="n">{percent(of.confidence)}</td></tr>'
         )
     yield "</table></div>"
 
 
-def _name(text: str) -> str:
+def name_html(text: str) -> str:
     """Escape a name; whatever way it is written, it turns nothing around it."""
     return f"<bdi>{html.escape(shown(text))}</bdi>"
 
 
 def _by(actor: str | None) -> str:
-    return "" if actor is None else f' <span class="soft">{_name(actor)}</span>'
+    return "" if actor is None else f' <span class="soft">{name_html(actor)}</span>'
 
 
-def _picture(alt: str, png: tuple[bytes, bytes], *, wide: bool, caption: str = "") -> str:
+def picture_html(alt: str, png: tuple[bytes, bytes], *, wide: bool, caption: str = "") -> str:
+    """Put a picture into a page: a PNG file for a light screen, and one for a dark one."""
     light, dark = (f"data:image/png;base64,{base64.b64encode(each).decode()}" for each in png)
     width, height = (int.from_bytes(png[0][at : at + 4]) * 96 // _DPI for at in (16, 20))
     # A large one is not made small on a phone, but pushed to and fro.

@@ -195,13 +195,13 @@ def parse_rttm(text: str, where: str = "text") -> list[Segment]:
 
 
 def parse_labels(text: str, where: str = "text") -> list[Segment]:
-    """Read the text of a label track.
+    r"""Read the text of a label track.
 
     Parameters
     ----------
     text : str
         Lines ``start<TAB>end<TAB>name``, in seconds. Empty lines, and the ranges of frequency that
-        Audacity writes after a label (``\\<TAB>low<TAB>high``), are passed over.
+        Audacity writes after a label (``\<TAB>low<TAB>high``), are passed over.
     where : str
         What errors call it.
 
@@ -217,7 +217,7 @@ def parse_labels(text: str, where: str = "text") -> list[Segment]:
 
     Examples
     --------
-    >>> parse_labels("0.500000\\t1.750000\\tTanaka Hana")
+    >>> parse_labels("0.500000\t1.750000\tTanaka Hana")
     [Segment(start=0.5, end=1.75, name='Tanaka Hana')]
     """
     segments = []

@@ -123,19 +123,28 @@ class LiveView:
 
     def _now(self, result: Result | None, width: int) -> RenderableType:
         bar_width = max(width - 6, 3)
-        if result is None or result.character is None:
-            says = ""
+        if result is None or result.actor is None:
+            says, headline = "", QUIET
             if result is not None and result.state == "waiting":
                 says = "waiting for the device"
+            elif result is not None and result.unknown:
+                says, headline = "a voice nobody here has", "?"
             elif result is not None and result.speech:
-                says = "a voice nobody here has, or noise"
-            return Group(Text(QUIET, style="bold"), Text(says, style="dim"), Text(), Text())
-        colour = self._colour(result.character)
-        name = Text(f" {_fit(result.character, width - 2)} ", style=f"bold reverse {colour}")
-        sure = _bar(result.confidence, bar_width, colour)
+                says = "somebody, or noise"
+            return Group(Text(headline, style="bold"), Text(says, style="dim"), Text(), Text())
+        sure = _bar(result.confidence, bar_width, self._colour(result.character or result.actor))
         sure.append(f" {percent(result.confidence)}", style="bold")
+        if result.character is None:
+            name = Text(_fit(result.actor, width), style="bold")
+            return Group(name, Text(" as whom is not sure", style="dim"), Text(), sure)
+        name = self._name(result.character, width)
+        if result.second is not None:
+            return Group(name, self._name(result.second.character, width), Text(), sure)
         actor = Text(f" {result.actor}", no_wrap=True, overflow="ellipsis")
         return Group(name, actor, Text(), sure)
+
+    def _name(self, name: str, width: int) -> Text:
+        return Text(f" {_fit(name, width - 2)} ", style=f"bold reverse {self._colour(name)}")
 
     def _ranking(self, result: Result | None, width: int, n: int) -> RenderableType:
         lines = []

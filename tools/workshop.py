@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from ..errors import KikiwakeError
+from .compose_cli import compose
 from .terminal import console, extra, progress_bar, say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ METER_S = 0.08
 
 def add_to(app: typer.Typer) -> None:
     """Give a command line the commands of the workshop."""
-    for command in (record, split, sort, build, train, quantize, evaluate):
+    for command in (record, split, sort, build, train, quantize, evaluate, compose):
         app.command(rich_help_panel="A cast of your own, step by step")(command)
 
 
@@ -497,8 +498,17 @@ def evaluate(
         str, typer.Argument(metavar="CAST", help="A cast file, or starter for the one that ships.")
     ],
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder of a data set; see kikiwake build.")
+        list[Path],
+        typer.Argument(
+            metavar="DATA",
+            help="Folder of a data set, see kikiwake build; with --stream recordings, each with "
+            "its truth beside it: the same name, .rttm, or .txt as Audacity exports labels.",
+        ),
     ],
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Name recordings as live, and tell how steadily."),
+    ] = False,
     part: Annotated[
         Literal["train", "validation"], typer.Option(help="Which part of it.")
     ] = "validation",
@@ -511,9 +521,11 @@ def evaluate(
         typer.Option("--list", help="Print truth and guess of each patch, and nothing else."),
     ] = False,
 ) -> None:
-    """Tell how well a cast names the patches of a data set.
+    """Tell how well a cast names the patches of a data set, or recordings as live.
 
     Example: kikiwake evaluate show.cast patches --to report
+
+    Example: kikiwake evaluate show.cast --stream episode3.flac
 
     Characters of the data set that the cast does not know are left out, and that is said.
     """
@@ -524,11 +536,18 @@ def evaluate(
     from . import report
     from .dataset import Dataset
 
-    if as_list and to is not None:
-        raise typer.BadParameter("--list prints nothing else, so it goes without --to")
+    if as_list and (to is not None or stream):
+        raise typer.BadParameter("--list prints nothing else, so it goes without --to or --stream")
+    if stream:
+        from .stream_cli import evaluate_stream
+
+        evaluate_stream(cast, data, to)
+        return
+    if len(data) > 1:
+        raise typer.BadParameter("one data set at a time; several recordings go with --stream")
     if to is not None:
         report.check_folder(to)  # what is wrong with it is said before anything is done
-    judged, patches = load_cast(cast), Dataset(data)
+    judged, patches = load_cast(cast), Dataset(data[0])
     with console(stderr=True).status("") as status:
         answers = work.ask(
             judged,
@@ -540,7 +559,7 @@ def evaluate(
         # As UTF-8 on every system: it is for programs.
         say("\n".join(work.origin_lines(answers)).encode())
         return
-    figures = work.measure(answers, judged.network, data.resolve().name, part)
+    figures = work.measure(answers, judged.network, data[0].resolve().name, part)
     for line in work.describe(figures):
         say(line)
     if to is not None:
