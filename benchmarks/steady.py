@@ -1,10 +1,10 @@
-"""A cast of real voices and the clips that conversations are composed of, to measure steadiness on.
+"""A cast of real voices, and the clips that conversations are composed of to measure steadiness on.
 
 Twelve voices of five sources are the cast. Of each one's sessions, in the order of their names, the
-first, third, fifth, ... are for training, the second, sixth, ... for every choice (which epoch, which
-temperature, which setting), and the fourth, eighth, ... for the figures alone. People whom the cast
-does not know, the strangers, are one half for choosing and the other for the figures; so are, beside
-what is trained on, music and noise.
+first, third, fifth, ... are for training, the second, sixth, ... for every choice (temperature,
+sureness, settings), and the fourth, eighth, ... for the figures alone. Of the people whom the cast
+does not know, the strangers, one half is for choosing and the other for the figures; of music and
+noise, files are for training, choosing and the figures by turns as the sessions are.
 
 ``python benchmarks/steady.py`` makes ``build/steady``: ``clips`` and ``beds``, as `kikiwake build`
 and `kikiwake compose` take them, and ``twelve.cast``. Stopped, it goes on where it was.
@@ -39,10 +39,14 @@ VOICES = (
 )
 # Strangers of the same sources, so that not the recording tells them apart, and of others.
 STRANGERS = {
-    "choose": ("tuxpaint/be", "asterisk/carlo", "asterisk/ivrvoice_ru", "drascula/bj")
-    + ("drascula/dracula_a", "drascula/igor", "drascula/john_hacker", "drascula/tavern_T"),
-    "test": ("tuxpaint/ru", "asterisk/june", "rhasspy/kerstin", "drascula/E")
-    + ("drascula/dracula_b", "drascula/drunk_B", "drascula/von_braun", "drascula/werewolf_L"),
+    "choose": (
+        *("asterisk/carlo", "asterisk/ivrvoice_ru", "tuxpaint/be", "drascula/bj"),
+        *("drascula/dracula_a", "drascula/igor", "drascula/john_hacker", "drascula/tavern_T"),
+    ),
+    "test": (
+        *("asterisk/june", "rhasspy/kerstin", "tuxpaint/ru", "drascula/E"),
+        *("drascula/dracula_b", "drascula/drunk_B", "drascula/von_braun", "drascula/werewolf_L"),
+    ),
 }
 
 

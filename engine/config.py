@@ -104,7 +104,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             "Longer: steadier names, surer strangers, later corrections. 0 takes every guess as "
             "it comes.",
         ),
-    ] = 300.0
+    ] = 600.0
     change_ms: Annotated[
         float,
         Meta(
@@ -113,7 +113,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Time constant of a second, shorter smoothing, in milliseconds of speech, "
             "that notices when somebody else begins. Longer: later changes, fewer wrong ones.",
         ),
-    ] = 60.0
+    ] = 40.0
     change_share: Annotated[
         float,
         Meta(
@@ -122,7 +122,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Once another voice, or nobody, holds this share of the shorter smoothing, "
             "what was heard before is let go. 1: never; a new voice has to outweigh the old one.",
         ),
-    ] = 0.8
+    ] = 0.6
     switching_margin: Annotated[
         float,
         Meta(
@@ -131,7 +131,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="A name changes only when the new one leads by this share of the "
             "smoothed posterior.",
         ),
-    ] = 0.2
+    ] = 0.1
     switching_ms: Annotated[
         float,
         Meta(
@@ -140,14 +140,33 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="What takes the place of a name must be likelier for this long, in "
             "milliseconds. Longer: fewer flips in mid-sentence, later changes of speaker.",
         ),
-    ] = 50.0
+    ] = 0.0
     showing_share: Annotated[
         float,
         Meta(
             ge=0,
             le=1,
-            description="A name is shown only when it holds at least this share of the smoothed "
-            "posterior, 0 to 1. Larger: fewer wrong names, more that are late or missing.",
+            description="A name is shown only when it holds this share of all voices in the "
+            "smoothed posterior. Larger: fewer wrong names, more that are late or missing.",
+        ),
+    ] = 0.5
+    background_share: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=1,
+            description="Nobody is shown while sound without a voice holds this share of the "
+            "smoothed posterior. Smaller: fewer names in music, more that are missing over it.",
+        ),
+    ] = 0.4
+    strangers: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="A voice is taken for a stranger's, whom the cast does not know, where "
+            "guesses are less sure than this share of what they are with voices of the cast. 0: "
+            "never. Larger: fewer strangers with a name, more of the cast without one.",
         ),
     ] = 0.75
     unknown_ms: Annotated[
@@ -155,8 +174,8 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         Meta(
             ge=0,
             le=60_000,
-            description="A voice that has spoken for this long, in milliseconds, without a name "
-            "that holds its share is shown as unknown. Until then nothing is.",
+            description="A voice without a name is shown as unknown once it has spoken for this "
+            "long, in milliseconds. Until then nothing is.",
         ),
     ] = 500.0
     together_share: Annotated[
@@ -167,7 +186,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Two voices that hold this share each are said to speak at once. 0.5: "
             "never.",
         ),
-    ] = 0.3
+    ] = 0.25
     pause_ms: Annotated[
         float,
         Meta(

@@ -111,6 +111,7 @@ class Pipeline:
             card.n_classes,
             settings.smoothing,
             actors=[self._actors.index(actor) for actor in whose],
+            sureness=card.calibration.sureness,
         )
         self._start_s = start_s
         self._frames = 0
@@ -252,7 +253,10 @@ class Pipeline:
         return self._result(speech)
 
     def _result(self, speech: bool) -> Result:
-        shares, shown = self._smoother.shares[: len(self.cast.card.characters)], self._smoother.shown
+        shares, shown = (
+            self._smoother.shares[: len(self.cast.card.characters)],
+            self._smoother.shown,
+        )
         top: tuple[Candidate, ...] = ()
         if speech:
             order = np.argsort(-shares, kind="stable")[:TOP]

@@ -35,6 +35,10 @@ class Shown(NamedTuple):
     second: int | None = None
 
 
+# How long to take the mean of how sure single guesses are: a stranger is now like this one of the
+# cast, now like that one, and never for sure; on a single guess that tells little.
+_SURENESS_MS = 1000.0
+
 NOBODY = Shown()
 UNKNOWN = Shown(unknown=True)
 
@@ -48,8 +52,8 @@ class PosteriorSmoother:
     no name that is late by the time constant.
 
     A short memory beside it notices when somebody else begins: once the guesses of the last moments
-    agree on another voice, or on nobody, all that was heard before is let go. So the long memory may
-    be long, for a name that is steady, without a name that sticks.
+    agree on another voice, or on nobody, all that was heard before is let go. So the long memory
+    may be long, for a name that is steady, without a name that sticks.
 
     Parameters
     ----------
@@ -61,9 +65,9 @@ class PosteriorSmoother:
         Time constants and shares.
     actors : sequence of int, optional
         Whose each character is. Without it each is an actor's only one.
-    needed : sequence of float, optional
-        For each character the share that its name needs besides `SmoothingSettings.showing_share`,
-        as the cast was calibrated.
+    sureness : sequence of float, optional
+        For each character the share that the likeliest one usually has; see
+        `SmoothingSettings.strangers`. Without it there are no strangers.
 
     Notes
     -----
@@ -78,7 +82,7 @@ class PosteriorSmoother:
         settings: SmoothingSettings,
         *,
         actors: Sequence[int] | None = None,
-        needed: Sequence[float] | None = None,
+        sureness: Sequence[float] = (),
     ) -> None:
         if not 0 < n_characters <= n_classes:
             raise ValueError(
@@ -87,10 +91,10 @@ class PosteriorSmoother:
         self._n_characters = n_characters
         self._settings = settings
         self._actors = np.arange(n_characters) if actors is None else np.asarray(actors)
-        calibrated = np.zeros(n_characters) if needed is None else np.asarray(needed)
-        self._needed = np.maximum(settings.showing_share, calibrated)
+        self._known_from = settings.strangers * np.resize([*sureness] or [0.0], n_characters)
         self._memory = _Memory(n_classes, settings.time_constant_ms)
         self._recent = _Memory(n_classes, settings.change_ms)
+        self._sureness = _Memory(2, _SURENESS_MS)
         self.reset()
 
     @property
@@ -106,7 +110,8 @@ class PosteriorSmoother:
     @property
     def actor_shares(self) -> _Shares:
         """The smoothed posterior of each actor, shape (n_actors,)."""
-        return np.bincount(self._actors, weights=self._memory.mean[: self._n_characters])
+        shares = self._memory.mean[: self._n_characters]
+        return np.bincount(self._actors, weights=shares).astype(np.float64)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -138,6 +143,9 @@ class PosteriorSmoother:
             self._heard_ms += elapsed_ms * weight
             self._memory.add(posterior, elapsed_ms * weight)
             self._recent.add(posterior, elapsed_ms * weight)
+            characters = posterior[: self._n_characters]
+            voices = np.array([characters.max(), characters.sum()])
+            self._sureness.add(voices, elapsed_ms * weight * float(voices[1]))
             if self._changed():
                 self._memory.take(self._recent)
             if self._memory.weight > 0.0:
@@ -160,6 +168,7 @@ class PosteriorSmoother:
     def _forget(self) -> None:
         self._memory.clear()
         self._recent.clear()
+        self._sureness.clear()
         self._paused_ms = 0.0
         self._heard_ms = 0.0  # of speech, since the last pause
 
@@ -178,29 +187,39 @@ class PosteriorSmoother:
     def _choose(self) -> Shown:
         """Say what the shares say, given what is shown now."""
         settings, shares = self._settings, self._by_voice(self._memory.mean)
-        characters, nobody = shares[:-1], shares[-1]
-        best = int(characters.argmax())
+        nobody = shares[-1]
+        # A name that is there goes later than it came.
         held = self._shown.character
+        ease = 0.0 if held is None else settings.switching_margin
+        if nobody >= settings.background_share + ease:
+            return NOBODY
+        # Among the voices: how loud the music is below them says nothing about who speaks.
+        characters = shares[:-1] / (1 - nobody)
+        best = int(characters.argmax())
         if held is not None and characters[held] + settings.switching_margin >= characters[best]:
             best = held
-        lead = characters[best]
-        if nobody >= lead:
-            return NOBODY
-        actor = int(self._actors[best])
-        # A name that is there goes later than it came.
-        ease = settings.switching_margin if best == held else 0.0
-        if lead >= self._needed[best] - ease:
-            return Shown(best, actor, second=self._second(characters, best))
         second = self._second(characters, best)
-        if second is not None:
-            return Shown(best, actor, second=second)
-        by_actor = np.bincount(self._actors, weights=characters)
-        actor = int(by_actor.argmax())
-        if (self._actors == actor).sum() > 1 and by_actor[actor] >= settings.showing_share:
-            return Shown(actor=actor)
-        if self._heard_ms >= settings.unknown_ms:
-            return UNKNOWN
-        return self._shown if held == best else NOBODY
+        # Under music single guesses are less sure, of anybody.
+        if self._sure() >= self._known_from[best] * (1 - nobody) - ease:
+            actor = int(self._actors[best])
+            # A new name must be heard above the music, too; one that is there only among voices.
+            share = characters[best] + ease if best == held else shares[best]
+            if second is not None or share >= settings.showing_share:
+                return Shown(best, actor, second=second)
+            by_actor = np.bincount(self._actors, weights=characters)
+            actor = int(by_actor.argmax())
+            if (self._actors == actor).sum() > 1 and by_actor[actor] >= settings.showing_share:
+                return Shown(actor=actor)
+        clearly = self._heard_ms >= settings.unknown_ms and nobody < settings.background_share / 2
+        return UNKNOWN if clearly else NOBODY
+
+    def _sure(self) -> float:
+        """Give the share of the likeliest among the voices, in the mean of single guesses.
+
+        Weighted by how much of a guess is voices, so that music does not make strangers.
+        """
+        likeliest, voices = self._sureness.mean
+        return float(likeliest / voices) if voices > 0 else 0.0
 
     def _second(self, characters: _Shares, best: int) -> int | None:
         """Find who speaks besides the best: both hold their share, now and for longer."""

@@ -65,9 +65,10 @@ class Calibration(msgspec.Struct, frozen=True):
     ----------
     temperature : float > 0
         Logits are divided by it before the softmax [1]_.
-    unknown : float, 0 to 1
-        Where the likeliest character of a patch has less than this, the voice may be none of the
-        cast's: so it was for one in twenty of the patches that were validated on.
+    sureness : tuple of float
+        Of each character the share that the likeliest one has in the mean, over patches of its
+        voice that training has not seen. A voice over which the network is much less sure is none
+        of the cast's. Empty where it was not measured: then everybody is taken for one of them.
 
     References
     ----------
@@ -75,7 +76,7 @@ class Calibration(msgspec.Struct, frozen=True):
     """
 
     temperature: float = 1.0
-    unknown: float = 0.0
+    sureness: tuple[float, ...] = ()
 
 
 class CastCard(msgspec.Struct, frozen=True):
@@ -333,6 +334,12 @@ def _check(card: CastCard, network: bytes, damaged: str) -> None:
                 f"{damaged}: {name} has {length} values, need {card.features.n_mfcc}, "
                 "one for each coefficient"
             )
+    sureness = card.calibration.sureness
+    if sureness and len(sureness) != len(card.characters):
+        raise CastError(
+            f"{damaged}: sureness has {len(sureness)} values, need {len(card.characters)}, one for "
+            "each character, or none"
+        )
     if not all(value > 0 for value in card.std) or not card.calibration.temperature > 0:
         raise CastError(f"{damaged}: std and temperature must be positive")
     if network_digest(network) != card.network_sha256:

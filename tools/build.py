@@ -49,10 +49,13 @@ VALIDATION_SHARE = 0.2
 _MOST_VALIDATION = 0.4
 # Backgrounds that are synthesized, so that there is some for those who give none: one for so many
 # patches to train on, within these bounds; a fifth of it again for validation.
-_PATCHES_A_BED = 40
-_FEWEST_BEDS, _MOST_BEDS = 5, 200
-_MADE_KINDS: tuple[Kind, ...] = ("music", "music", "noise", "effects")
+_PATCHES_A_BED = 30
+_FEWEST_BEDS, _MOST_BEDS = 5, 300
+_MADE_KINDS: tuple[Kind, ...] = ("music", "noise", "effects")
 _MADE_S = 8.0
+# So many of all backgrounds besides are two at once: music under effects sounds like neither.
+_BOTH_SHARE = 0.5
+_BOTH_DB = 12.0
 
 Progress = Callable[[str, int, int], None]
 # Of a clip, by its number; -1 where it is none of the clips.
@@ -512,6 +515,13 @@ def _backgrounds(
             rng = np.random.default_rng((recipe.seed, PARTS.index(part), number))
             made = make_background(_MADE_KINDS[number % len(_MADE_KINDS)], _MADE_S, rng)
             beds[part].append((-1, resample(made, _MADE_RATE, rate)))
+        alone = [bed for _, bed in beds[part]]
+        rng = np.random.default_rng((recipe.seed, PARTS.index(part)))
+        for _ in range(round(_BOTH_SHARE * len(alone)) if len(alone) > 1 else 0):
+            longer, other = (alone[n] for n in rng.permutation(len(alone))[:2])
+            gain = np.float32(10 ** (rng.uniform(-_BOTH_DB, 0) / 20))
+            both = np.resize(longer, max(len(longer), round(_MADE_S * rate)))
+            beds[part].append((-1, both + gain * np.resize(other, len(both))))
     return beds
 
 

@@ -93,7 +93,7 @@ def test_a_cast_of_it(cast, training):
     assert [(who.actor, who.name) for who in found.card.characters] == [*VOICES]
     assert found.portraits == {"portraits/000.png": b"a picture"}
     assert found.card.features == FEATURES
-    assert 0 < found.card.calibration.unknown < 1
+    assert found.card.calibration.temperature >= 1
     runner = CastRunner(found)
     mfcc, label = easy(100, 7, noise=1.0)
     guesses = [runner.logits(patch).argmax() for patch in mfcc.astype(np.float32)]
@@ -127,14 +127,19 @@ def test_evaluating_it(cast, patches, tmp_path, capsys):
     assert figures
 
 
-def test_temperature_and_threshold_are_of_the_validation(cast, patches):
+def test_how_sure_it_is_of_each_is_of_the_validation(cast, patches):
     data = Dataset(patches)
     validation = data.patches(data.part("validation"))
     card = load_cast(cast)
     runner = CastRunner(card)
-    best = [runner.posterior(patch).max() for patch in validation.mfcc.astype(np.float32)]
-    below = np.mean(np.array(best) < card.card.calibration.unknown)
-    assert below == pytest.approx(0.05, abs=0.02)
+    best = np.array(
+        [
+            runner.posterior(patch)[: len(VOICES)].max()
+            for patch in validation.mfcc.astype(np.float32)
+        ]
+    )
+    for number, sureness in enumerate(card.card.calibration.sureness):
+        assert sureness == pytest.approx(best[validation.label == number].mean(), abs=1e-3)
 
 
 def test_rounding_is_trained_back(patches, tmp_path):
