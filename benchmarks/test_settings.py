@@ -1,4 +1,4 @@
-"""What time constant, margin and share do: the table from which the defaults were chosen."""
+"""What the settings of the gate do, on scenes of the starter cast; of the smoothing: test_steady."""
 
 import itertools
 
@@ -8,29 +8,21 @@ import pytest
 import scenes
 
 from kikiwake.engine import pipeline
-from kikiwake.engine.config import Settings, SmoothingSettings
+from kikiwake.engine.config import Settings
 from kikiwake.engine.smoothing import PosteriorSmoother
 from kikiwake.models.cast import load_cast
 from kikiwake.tools.score import score
 
 CAST = load_cast("starter")
 NAMES = [character.name for character in CAST.card.characters]
-CALIBRATED = 0.56  # as single patches ask for; the cast keeps 1, see tools/starter/__main__.py
-GRID = [
-    (1.0, 50, 0.5, 0.75), (1.0, 60, 0.5, 0.75), (1.0, 60, 0.5, 0.7), (1.0, 75, 0.5, 0.75),
-    (1.0, 75, 0.5, 0.7), (1.0, 75, 0.4, 0.6), (1.0, 100, 0.5, 0.75), (1.0, 150, 0.5, 0.75),
-    (1.0, 250, 0.5, 0.75), (CALIBRATED, 60, 0.5, 0.75), (CALIBRATED, 150, 0.5, 0.75),
-]  # fmt: skip
-
-
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.001)
 
 
 class Recorder(PosteriorSmoother):
-    """Keeps what the smoother is given, so that the network runs once for the whole grid."""
+    """Keeps what the smoother is given, patch by patch."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
         self.given = []
 
     def update(self, posterior, *, elapsed_ms, weight=1.0):
@@ -40,42 +32,6 @@ class Recorder(PosteriorSmoother):
     def silence(self, elapsed_ms):
         self.given.append((None, elapsed_ms, 0.0))
         super().silence(elapsed_ms)
-
-
-def replay(given, results, temperature, settings):
-    smoother = PosteriorSmoother(len(NAMES), CAST.card.n_classes, settings)
-    for (posterior, elapsed_ms, weight), result in zip(given, results, strict=True):
-        if posterior is None:
-            smoother.silence(elapsed_ms)
-        else:
-            sharper = np.maximum(posterior, 1e-9) ** (1 / temperature)
-            smoother.update(sharper / sharper.sum(), elapsed_ms=elapsed_ms, weight=weight)
-        shown = None if smoother.shown is None else NAMES[smoother.shown]
-        yield msgspec.structs.replace(result, character=shown, actor=shown)
-
-
-def test_smoothing(report, monkeypatch):
-    monkeypatch.setattr(pipeline, "PosteriorSmoother", Recorder)
-    heard = []
-    for seed in scenes.CHOICE_SEEDS:
-        y, rate, truth = scenes.compose(seed)
-        p = pipeline.Pipeline(CAST, Settings(), sample_rate=rate, channels=1)
-        results = p.process(y) + p.finish()
-        heard.append((p._smoother.given, results, truth))
-    lines = ["temperature, time constant (ms), margin, share: on the scenes of the choice"]
-    for temperature, time_constant_ms, margin, share in GRID:
-        settings = SmoothingSettings(
-            time_constant_ms=time_constant_ms, switching_margin=margin, showing_share=share
-        )
-        found = [score(replay(g, r, temperature, settings), truth) for g, r, truth in heard]
-        lines.append(
-            f"{temperature:4.2f} {time_constant_ms:4d} {margin} {share}: "
-            f"right {100 * np.mean([s.share(s.right_s) for s in found]):.1f} %  "
-            f"wrong {100 * np.mean([s.share(s.wrong_s) for s in found]):.1f} %  "
-            f"changes {sum(s.unjustified_changes for s in found)}  "
-            f"turns {sum(s.turns_shown for s in found)} of {sum(s.turns_true for s in found)}"
-        )
-    report("\n".join(lines))
 
 
 def test_partial_patches(report, monkeypatch):

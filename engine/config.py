@@ -168,7 +168,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             "guesses are less sure than this share of what they are with voices of the cast. 0: "
             "never. Larger: fewer strangers with a name, more of the cast without one.",
         ),
-    ] = 0.75
+    ] = 0.7
     unknown_ms: Annotated[
         float,
         Meta(

@@ -187,31 +187,33 @@ class PosteriorSmoother:
     def _choose(self) -> Shown:
         """Say what the shares say, given what is shown now."""
         settings, shares = self._settings, self._by_voice(self._memory.mean)
-        nobody = shares[-1]
+        recent, nobody = self._by_voice(self._recent.mean), shares[-1]
         # A name that is there goes later than it came.
         held = self._shown.character
         ease = 0.0 if held is None else settings.switching_margin
-        if nobody >= settings.background_share + ease:
+        if nobody >= min(settings.background_share + ease, 1.0):
             return NOBODY
         # Among the voices: how loud the music is below them says nothing about who speaks.
         characters = shares[:-1] / (1 - nobody)
         best = int(characters.argmax())
         if held is not None and characters[held] + settings.switching_margin >= characters[best]:
             best = held
+        if self._shown == NOBODY and int(recent.argmax()) != best:
+            return NOBODY  # the memory may be of who spoke before the pause
         second = self._second(characters, best)
         # Under music single guesses are less sure, of anybody.
         if self._sure() >= self._known_from[best] * (1 - nobody) - ease:
-            actor = int(self._actors[best])
             # A new name must be heard above the music, too; one that is there only among voices.
             share = characters[best] + ease if best == held else shares[best]
             if second is not None or share >= settings.showing_share:
-                return Shown(best, actor, second=second)
+                return Shown(best, int(self._actors[best]), second=second)
             by_actor = np.bincount(self._actors, weights=characters)
             actor = int(by_actor.argmax())
             if (self._actors == actor).sum() > 1 and by_actor[actor] >= settings.showing_share:
                 return Shown(actor=actor)
-        clearly = self._heard_ms >= settings.unknown_ms and nobody < settings.background_share / 2
-        return UNKNOWN if clearly else NOBODY
+        # Unknown is only who is clearly a voice, before and now.
+        voice = max(nobody, recent[-1]) < settings.background_share / 2
+        return UNKNOWN if voice and self._heard_ms >= settings.unknown_ms else NOBODY
 
     def _sure(self) -> float:
         """Give the share of the likeliest among the voices, in the mean of single guesses.

@@ -337,12 +337,14 @@ def play_and_listen(pulse, wav, folder):
     return [msgspec.json.decode(line, type=Result) for line in lines], recorded
 
 
-def test_demo_through_the_sound_server_gives_the_turns_of_the_file(pulse, demo_results, tmp_path):
-    """Another program plays it, PortAudio hears it from the monitor: same names, within 150 ms."""
+def test_demo_through_the_sound_server_gives_the_turns_of_the_file(pulse, tmp_path):
+    """Another program plays half of it, PortAudio hears the monitor: same names, within 150 ms."""
     sound, rate = soundfile.read(DEMO, dtype="float32")
     wav = tmp_path / "demo.wav"
-    soundfile.write(wav, sound, rate)
-    expected = turns(demo_results)
+    end_s = 34.0  # a pause, after five turns and music
+    soundfile.write(wav, sound[: round(end_s * rate)], rate)
+    truth = [segment for segment in read_rttm(DEMO_TRUTH) if segment.end < end_s]
+    expected = turns(recognize_file(wav))
     names = [turn.character for turn in expected]
     for _ in range(3):
         live, recorded = play_and_listen(pulse, wav, tmp_path)
@@ -362,7 +364,7 @@ def test_demo_through_the_sound_server_gives_the_turns_of_the_file(pulse, demo_r
     # The clock of the listener, put to that of the sound as far as the turns tell: a lateness
     # that is the same throughout is not seen here.
     aligned = [msgspec.structs.replace(result, time=result.time - offset) for result in live]
-    scored = score([r for r in aligned if r.time >= 0], read_rttm(DEMO_TRUTH))
+    scored = score([r for r in aligned if r.time >= 0], truth)
     print(f"live: {100 * scored.share(scored.right_s):.1f} % right, {scored}")  # shown by pytest -s
     assert scored.share(scored.right_s) >= 0.93
     assert scored.unjustified_changes == 0

@@ -1,0 +1,110 @@
+"""The slot between whoever reads the results and the window."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.result import Candidate, Result, Turn, TurnTracker
+from .shown import NOBODY, Who, notice_of, who_speaks
+
+Samples = Callable[[], NDArray[np.float32] | None]
+"""Gives the last second of sound, mono, or None where it is not to be had."""
+
+LEVELS = 48
+KEPT_TURNS = 256
+RANKED = 8
+AUDIBLE_DB = -66.0
+_NOTICEABLE = 0.01
+
+
+class Feed:
+    """Takes results in one thread, lends the newest in another, and wakes who sleeps.
+
+    Parameters
+    ----------
+    wake : callable
+        Called from the thread of the results, at most once for each `sleep`.
+
+    Attributes
+    ----------
+    newest : Result or None
+        The one that counts.
+    levels : deque of float
+        Levels in dB of the newest results.
+
+    Notes
+    -----
+    `take` costs some microseconds and never waits: ten thousand results a second are taken, and
+    the window still draws thirty times a second.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.newest: Result | None = None
+        self.levels: deque[float] = deque([-120.0] * LEVELS, LEVELS)
+        self._tracker = TurnTracker()
+        self._wake = wake
+        # What is on the screen while the window sleeps; None while it looks by itself.
+        self._seen: _Seen | None = None
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The last turns, oldest first."""
+        return self._tracker.turns[-KEPT_TURNS:]
+
+    def take(self, result: Result) -> None:
+        """Take the next result."""
+        self.newest = result
+        self.levels.append(result.level_db)
+        self._tracker.add(result)
+        if len(self._tracker.turns) > 2 * KEPT_TURNS:
+            del self._tracker.turns[:KEPT_TURNS]
+        seen = self._seen
+        if seen is not None and seen.differs(result):
+            self._seen = None
+            self._wake()
+
+    def sleep(self, drawn: Result | None, *, sound: bool = False) -> None:
+        """Be woken by the next result that looks different.
+
+        Parameters
+        ----------
+        drawn : Result or None
+            What is on the screen.
+        sound : bool
+            Sound and the ranking can be seen, too.
+        """
+        seen = _Seen(drawn, sound)
+        self._seen = seen
+        # Another may have come in between, and woken nobody.
+        newest = self.newest
+        if newest is not None and newest is not drawn and seen.differs(newest):
+            self._seen = None
+            self._wake()
+
+    def stay_awake(self) -> None:
+        """Wake nobody from now on."""
+        self._seen = None
+
+
+class _Seen:
+    """What was on the screen when the window went to sleep."""
+
+    def __init__(self, result: Result | None, sound: bool) -> None:
+        self._who: Who = NOBODY if result is None else who_speaks(result)
+        self._confidence = 0.0 if result is None else result.confidence
+        self._notice = notice_of(result)
+        self._top: tuple[Candidate, ...] = () if result is None else result.top
+        self._sound = sound
+
+    def differs(self, result: Result) -> bool:
+        if (
+            abs(result.confidence - self._confidence) > _NOTICEABLE
+            or who_speaks(result) != self._who
+            or notice_of(result) != self._notice
+        ):
+            return True
+        return self._sound and (result.level_db > AUDIBLE_DB or bool(result.top) != bool(self._top))
