@@ -1,4 +1,4 @@
-"""What the settings of the gate do, on scenes of the starter cast; of the smoothing: test_steady."""
+"""What the settings of the gate do on scenes of the starter cast; smoothing is in test_steady."""
 
 import itertools
 

@@ -66,7 +66,8 @@ WINDOWS = 60  # at most, of each voice
 APART_S = 1.0  # of silence between them: all is forgotten by then
 REJECTED = 0.05  # of the cast, where false names of strangers are counted
 
-TIME_CONSTANTS_MS = (0, 30, 60, 100, 200, 300, 600, 1000, 2000)
+DEFAULT_MS = SmoothingSettings().time_constant_ms
+TIME_CONSTANTS_MS = sorted({0, 30, 60, 100, 200, 300, 600, 1000, 2000, DEFAULT_MS})
 
 pytestmark = pytest.mark.skipif(not VOICES.exists(), reason=f"needs the real voices, {VOICES}")
 
@@ -608,8 +609,9 @@ def test_scenes(report):
         ),
     )
     assert ours["quiet_changes"] == 0
-    assert ours["right"] > origin["right"]
-    assert ours["flicker_of_origin"] < 0.5
+    assert ours["onset_median_s"] <= 0.7
+    assert ours["wrong"] < origin["wrong"]
+    assert ours["flicker_of_origin"] < 1
 
 
 def test_strangers(report):
@@ -626,7 +628,7 @@ def test_strangers(report):
         "steady_strangers",
         rounded(told),
     )
-    assert told["eer"] < 0.4
+    assert told["eer"] <= 0.1
 
 
 def test_episodes(report):
@@ -672,7 +674,7 @@ def test_sweep(report):
                 time_constant_ms=time_constant_ms, change_share=change_share
             )
             way = functools.partial(replay, parts=Parts(settings))
-            of[f"{time_constant_ms}"] = row(measure(sounds, cast, way))
+            of[_ms(time_constant_ms)] = row(measure(sounds, cast, way))
     tables = [
         table(name, {f"{time_constant} ms": of for time_constant, of in by_time.items()})
         for name, by_time in found.items()
@@ -688,45 +690,24 @@ def test_sweep(report):
 def draw_sweep(found: dict[str, dict[str, dict[str, float | None]]]) -> None:
     from matplotlib.figure import Figure
 
-    default = f"{SmoothingSettings().time_constant_ms:g}"
-    figure = Figure(figsize=(12, 5), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    against = (("onset_median_s", "right stable name after onset, median, s", 1.0),
-               ("right", "speech named right, %", 100.0))  # fmt: skip
-    for axes, (key, label, factor) in zip(panels, against, strict=True):
+    figure = Figure(figsize=(15, 4.5), layout="constrained")
+    panels = (
+        ("label changes, by the truth's", "turns_ratio", 1.0),
+        ("right stable name after onset, median, s", "onset_median_s", 1.0),
+        ("speech named right, %", "right", 100.0),
+    )
+    for axes, (title, key, factor) in zip(figure.subplots(1, 3), panels, strict=True):
         for name, by_time in found.items():
             # Where most turns are never named there is no onset.
-            points = {
-                time_constant: (factor * of[key], of["turns_ratio"])
-                for time_constant, of in by_time.items()
-                if of[key] is not None
-            }
-            (line,) = axes.plot(*np.array([*points.values()]).T, marker="o", label=name)
-            for time_constant, point in points.items():
-                axes.annotate(
-                    f"{time_constant} ms",
-                    point,
-                    xytext=(5, 5),
-                    textcoords="offset points",
-                    fontsize="small",
-                    color=line.get_color(),
-                )
-        if default in (by_time := found["with change detection"]):
-            of = by_time[default]
-            axes.plot(
-                factor * of[key],
-                of["turns_ratio"],
-                marker="o",
-                markersize=16,
-                markerfacecolor="none",
-                markeredgecolor="black",
-                linestyle="none",
-                label=f"the default, {default} ms",
-            )
-        axes.axhline(1.0, color="grey", linestyle=":")
-        axes.set(xlabel=label)
+            values = [math.nan if of[key] is None else factor * of[key] for of in by_time.values()]
+            axes.plot([*by_time], values, marker="o", label=name)
+        axes.axvline(_ms(DEFAULT_MS), color="black", linestyle=":", label="the default")
+        axes.set(title=title, xlabel="time constant, ms", ylim=(0, None))
         axes.grid(alpha=0.3)
-    panels[0].set(ylabel="label changes, by the truth's")
-    panels[0].legend()
+    axes.legend(loc="lower left")
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=100)
+
+
+def _ms(time_constant_ms: float) -> str:
+    return f"{time_constant_ms:g}"

@@ -39,6 +39,9 @@ class Shown(NamedTuple):
 # cast, now like that one, and never for sure; on a single guess that tells little.
 _SURENESS_MS = 1000.0
 
+# So long must two voices be there to be told: a change of speaker looks the same for a moment.
+_TOGETHER_MS = 100.0
+
 NOBODY = Shown()
 UNKNOWN = Shown(unknown=True)
 
@@ -139,17 +142,19 @@ class PosteriorSmoother:
         Shown
         """
         if weight > 0.0:
+            heard_ms = elapsed_ms * weight
             self._paused_ms = 0.0
-            self._heard_ms += elapsed_ms * weight
-            self._memory.add(posterior, elapsed_ms * weight)
-            self._recent.add(posterior, elapsed_ms * weight)
+            for memory in (self._memory, self._recent):
+                memory.add(posterior, heard_ms)
+            if self._changed():
+                self._memory.begin_as(self._recent)
             characters = posterior[: self._n_characters]
             voices = np.array([characters.max(), characters.sum()])
-            self._sureness.add(voices, elapsed_ms * weight * float(voices[1]))
-            if self._changed():
-                self._memory.take(self._recent)
+            spoken_ms = heard_ms * float(voices[1])
+            self._sureness.add(voices, spoken_ms)
+            self._spoken_ms += spoken_ms
             if self._memory.weight > 0.0:
-                self._settle(self._choose(), elapsed_ms)
+                self._settle(self._choose(heard_ms), elapsed_ms)
         return self._shown
 
     def silence(self, elapsed_ms: float) -> None:
@@ -164,13 +169,15 @@ class PosteriorSmoother:
         """Let time pass that nothing is known of: the memory fades, the name stays for now."""
         self._memory.fade(elapsed_ms)
         self._recent.fade(elapsed_ms)
+        self._sureness.fade(elapsed_ms)
 
     def _forget(self) -> None:
         self._memory.clear()
         self._recent.clear()
         self._sureness.clear()
         self._paused_ms = 0.0
-        self._heard_ms = 0.0  # of speech, since the last pause
+        self._spoken_ms = 0.0  # since the last pause
+        self._together_ms = 0.0  # for which two voices have been there
 
     def _changed(self) -> bool:
         """Tell whether the last moments agree on somebody else than what was heard before."""
@@ -184,7 +191,7 @@ class PosteriorSmoother:
         n = self._n_characters
         return np.append(shares[:n], shares[n:].sum())
 
-    def _choose(self) -> Shown:
+    def _choose(self, heard_ms: float) -> Shown:
         """Say what the shares say, given what is shown now."""
         settings, shares = self._settings, self._by_voice(self._memory.mean)
         recent, nobody = self._by_voice(self._recent.mean), shares[-1]
@@ -200,7 +207,7 @@ class PosteriorSmoother:
             best = held
         if self._shown == NOBODY and int(recent.argmax()) != best:
             return NOBODY  # the memory may be of who spoke before the pause
-        second = self._second(characters, best)
+        second = self._second(characters, best, heard_ms)
         # Under music single guesses are less sure, of anybody.
         if self._sure() >= self._known_from[best] * (1 - nobody) - ease:
             # A new name must be heard above the music, too; one that is there only among voices.
@@ -213,7 +220,8 @@ class PosteriorSmoother:
                 return Shown(actor=actor)
         # Unknown is only who is clearly a voice, before and now.
         voice = max(nobody, recent[-1]) < settings.background_share / 2
-        return UNKNOWN if voice and self._heard_ms >= settings.unknown_ms else NOBODY
+        told = self._known_from.any() and self._spoken_ms >= settings.unknown_ms
+        return UNKNOWN if voice and told else NOBODY
 
     def _sure(self) -> float:
         """Give the share of the likeliest among the voices, in the mean of single guesses.
@@ -223,14 +231,14 @@ class PosteriorSmoother:
         likeliest, voices = self._sureness.mean
         return float(likeliest / voices) if voices > 0 else 0.0
 
-    def _second(self, characters: _Shares, best: int) -> int | None:
-        """Find who speaks besides the best: both hold their share, now and for longer."""
+    def _second(self, characters: _Shares, best: int, heard_ms: float) -> int | None:
+        """Find another actor who speaks besides the best: both hold their share, for some time."""
+        others = np.where(self._actors == self._actors[best], 0.0, characters)
+        other, recent = int(others.argmax()), self._recent.mean
         share = self._settings.together_share
-        others = np.where(np.arange(len(characters)) == best, -1.0, characters)
-        other = int(others.argmax())
-        recent = self._recent.mean
-        both = min(characters[best], characters[other], recent[best], recent[other])
-        return other if both >= share else None
+        both = min(characters[best], others[other], recent[best], recent[other]) >= share
+        self._together_ms = self._together_ms + heard_ms if both else 0.0
+        return other if self._together_ms > _TOGETHER_MS else None
 
     def _settle(self, wanted: Shown, elapsed_ms: float) -> None:
         """Show what is wanted; in place of something else only once it was wanted for a time."""
@@ -269,9 +277,10 @@ class _Memory:
         if self.weight < 1e-6:  # faded: as new, and no rounding noise is ever normalised up
             self.clear()
 
-    def take(self, other: _Memory) -> None:
-        self._sum[:] = other._sum
-        self.weight = other.weight
+    def begin_as(self, other: _Memory) -> None:
+        """Take over the mean of another, as if nothing else had been heard."""
+        self._sum[:] = other.mean
+        self.weight = 1.0
 
     def clear(self) -> None:
         self._sum[:] = 0.0

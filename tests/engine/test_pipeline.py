@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from kikiwake.engine.config import GateSettings, Settings, SmoothingSettings
 from kikiwake.engine.pipeline import Pipeline
-from kikiwake.engine.result import turns
+from kikiwake.engine.result import Candidate, Result, turns
 from kikiwake.models import starter
-from kikiwake.models.cast import load_cast
+from kikiwake.models.cast import Cast, load_cast
 
 CAST = load_cast("starter")
 DEMO, RATE = soundfile.read(starter.DEMO, dtype="float32")
 EXCERPT = DEMO[: 6 * RATE]
 
 
-def pipeline(**changes) -> Pipeline:
+def pipeline(cast=CAST, **changes) -> Pipeline:
     arguments = {"sample_rate": RATE, "channels": 1} | changes
-    return Pipeline(CAST, arguments.pop("settings", Settings()), **arguments)
+    return Pipeline(cast, arguments.pop("settings", Settings()), **arguments)
 
 
 def recognize(sound, sizes=(), **changes):
@@ -63,10 +63,10 @@ def test_input_is_not_changed():
 
 
 @pytest.fixture(scope="module")
-def demo_names():
-    names = [turn.character for turn in turns(recognize(DEMO))]
-    assert len(set(names)) >= 4
-    return names
+def demo():
+    results = recognize(DEMO)
+    assert len({turn.character for turn in turns(results)}) >= 4
+    return results
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,14 @@ def demo_names():
         (192_000, 2, 1_024),
     ],
 )
-def test_names_of_the_demo_in_any_form(demo_names, rate, channels, block):
+def test_names_of_the_demo_in_any_form(demo, rate, channels, block):
     sound = soxr.resample(DEMO, RATE, rate)
     sound = np.repeat(sound[:, None], channels, axis=1)
     sizes = [block] * (len(sound) // block)
     results = recognize(sound, sizes, sample_rate=rate, channels=channels)
-    assert [turn.character for turn in turns(results)] == demo_names
+    same = [a.character == b.character for a, b in zip(results, demo, strict=True)]
+    # Of what tells voices apart a good deal lies above 8 kHz, and is not there.
+    assert np.mean(same) > (0.995 if rate > 20_000 else 0.96)
 
 
 def test_a_short_gap_is_stepped_over_and_a_long_one_begins_anew():
@@ -136,6 +138,77 @@ def test_silence_after_speech_takes_the_name_away():
     p.process(DEMO[: 20 * RATE])
     results = p.process(np.zeros(2 * RATE, np.float32))
     assert all(result.character is None for result in results if result.time > 20.5)
+
+
+def smoothed(**changes) -> Settings:
+    return Settings(smoothing=SmoothingSettings(**changes))
+
+
+def check(result: Result, cast: Cast) -> None:
+    """Refuse a result that contradicts itself."""
+    actor_of = {character.name: character.actor for character in cast.card.characters}
+    assert bool(result.top) == result.speech
+    if result.character is not None:
+        assert result.actor == actor_of[result.character]
+        assert Candidate(result.character, result.actor, result.confidence) in result.top
+    elif result.actor is not None:
+        assert list(actor_of.values()).count(result.actor) > 1
+    assert (result.confidence > 0) == (result.actor is not None)
+    if result.second is not None:
+        assert result.character not in (None, result.second.character)
+        assert result.second in result.top
+    if result.unknown:
+        assert result.speech
+        assert result.actor is None
+
+
+def test_names_of_the_demo_contradict_nothing(demo):
+    for result in demo:
+        check(result, CAST)
+
+
+def test_a_cast_of_whom_guesses_would_always_be_sure_hears_strangers_only():
+    card = CAST.card
+    sureness = (1.0,) * len(card.characters)
+    calibration = msgspec.structs.replace(card.calibration, sureness=sureness)
+    cast = msgspec.structs.replace(
+        CAST, card=msgspec.structs.replace(card, calibration=calibration)
+    )
+    results = recognize(EXCERPT, cast=cast, settings=smoothed(strangers=1.0))
+    for result in results:
+        check(result, cast)
+    assert {result.actor for result in results} == {None}
+    assert sum(result.unknown for result in results) > len(results) / 2
+    assert turns(results) == []
+
+
+def test_where_all_are_one_actors_the_actor_is_named_while_the_character_is_not_sure():
+    card = CAST.card
+    characters = tuple(msgspec.structs.replace(one, actor="One") for one in card.characters)
+    cast = msgspec.structs.replace(CAST, card=msgspec.structs.replace(card, characters=characters))
+    settings = smoothed(showing_share=0.9, together_share=0.5)
+    results = recognize(DEMO[: 20 * RATE], cast=cast, settings=settings)
+    for result in results:
+        check(result, cast)
+    named = {(result.character is not None, result.actor) for result in results}
+    assert named == {(True, "One"), (False, "One"), (False, None)}
+    for result in results:
+        if result.character is None and result.actor is not None:
+            assert result.confidence >= max(candidate.share for candidate in result.top)
+
+
+def test_of_two_who_speak_at_once_both_are_named():
+    n = 9 * RATE // 2
+    both = DEMO[RATE : RATE + n] + DEMO[7 * RATE : 7 * RATE + n]  # Hinano and Gensai
+    results = recognize(both, settings=smoothed(together_share=0.1))
+    for result in results:
+        check(result, CAST)
+    pairs = {(r.character, r.second.character) for r in results if r.second is not None}
+    assert pairs
+    assert pairs <= {
+        ("Hinano Tamagaki", "Gensai Kurodate"),
+        ("Gensai Kurodate", "Hinano Tamagaki"),
+    }
 
 
 @pytest.mark.parametrize(("hop_ms", "frames"), [(100, 9), (10, 1), (50, 4), (500, 43)])

@@ -109,6 +109,8 @@ def test_an_unknown_key_is_named_with_a_hint(complaint) -> None:
         ("[gate]\nonset_ms = 19.9", "allowed: 20 to 1000"),
         ("hop_ms = 9", "hop_ms = 9: expected float >= 10"),
         ("[smoothing]\nshowing_share = 1.01", "allowed: 0 to 1"),
+        ("[smoothing]\nchange_share = 0.2", "allowed: 0.3 to 1"),
+        ("[smoothing]\ntogether_share = 0.6", "allowed: 0.1 to 0.5"),
         ("[smoothing]\ntime_constant_ms = inf", "smoothing.time_constant_ms = inf"),
         ('cast = ""', "cast = ''"),
     ],

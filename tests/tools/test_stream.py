@@ -12,7 +12,7 @@ import sys
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kikiwake.engine.result import Candidate, Result
@@ -77,6 +77,7 @@ class TestSpans:
         max_size=6,
     )
 
+    @settings(deadline=None)
     @given(SETS, SETS)
     def test_are_sets_of_instants(self, one, other) -> None:
         def instants(pairs) -> set[int]:
@@ -304,6 +305,7 @@ truth_of = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(results_of, truth_of, st.integers(2, 5))
 def test_a_finer_hop_changes_nothing(results, truth, parts) -> None:
     finer = []
@@ -318,6 +320,7 @@ def test_a_finer_hop_changes_nothing(results, truth, parts) -> None:
     )
 
 
+@settings(deadline=None)
 @given(results_of, truth_of)
 def test_agrees_with_score(results, truth) -> None:
     """Where only characters are shown, one at a time, and only the cast speaks."""
@@ -336,6 +339,7 @@ def test_agrees_with_score(results, truth) -> None:
     )
 
 
+@settings(deadline=None)
 @given(results_of, truth_of)
 def test_agrees_with_pyannote(results, truth) -> None:
     """Where one speaks at a time, and one is shown."""

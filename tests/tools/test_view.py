@@ -56,6 +56,64 @@ def test_nobody_is_a_quiet_sign() -> None:
     assert "93 %" not in text
 
 
+def viewing(**changes) -> LiveView:
+    """Make a view of one result; of nobody, without changes."""
+    view = LiveView("x", list(CAST))
+    nobody = {"character": None, "actor": None, "confidence": 0.0, "top": (), "level_db": -18.0}
+    view.add(Result(time=1.0, speech=True, **nobody | changes))
+    return view
+
+
+def showing(**changes) -> str:
+    return "\n".join(drawn(viewing(**changes)))
+
+
+def test_a_voice_that_nobody_of_the_cast_has_is_a_question_mark() -> None:
+    text = showing(unknown=True)
+    for part in ("?", "a voice nobody here has"):
+        assert part in text
+        assert part not in showing()
+    assert "…" not in text
+
+
+def test_an_actor_alone_is_named_and_that_the_character_is_not_sure() -> None:
+    text = showing(actor="Kenji Oto", confidence=0.81)
+    for part in ("Kenji Oto", "as whom is not sure", "81 %"):
+        assert part in text
+    assert "Gensai" not in text
+    assert "as whom" not in showing(character="Gensai", actor="Kenji Oto", confidence=0.81)
+
+
+def test_of_two_who_speak_at_once_both_are_named() -> None:
+    gensai = {"character": "Gensai", "actor": "Kenji Oto", "confidence": 0.53}
+    second = Candidate("猫屋敷シズネ", "水島はるか", 0.41)
+    text = showing(**gensai, second=second)
+    for part in ("Gensai", "猫屋敷シズネ", "53 %"):
+        assert part in text
+    assert "猫屋敷シズネ" not in showing(**gensai)
+
+
+@pytest.mark.parametrize("width", [30, 80])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"unknown": True},
+        {"actor": "Kenji Oto " * 9, "confidence": 0.8},
+        {
+            "character": "Gensai " * 9,
+            "actor": "Kenji Oto",
+            "confidence": 0.53,
+            "second": Candidate("猫屋敷シズネ" * 9, "水島はるか", 0.41),
+        },
+    ],
+)
+def test_whatever_is_shown_takes_the_room_of_a_name(width, shown) -> None:
+    lines, nobody = drawn(viewing(**shown), width), drawn(viewing(), width)
+    assert max(map(cell_len, lines)) <= width
+    below = [[line[:5] for line in text].index("level") for text in (lines, nobody)]
+    assert below[0] == below[1]
+
+
 def test_counters_show_only_when_something_is_wrong() -> None:
     assert "overflow" not in "\n".join(drawn(filled()))
     assert "input overflows 3" in "\n".join(drawn(filled(counters=Counters(overflows=3))))
