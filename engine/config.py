@@ -158,7 +158,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Nobody is shown while sound without a voice holds this share of the "
             "smoothed posterior. Smaller: fewer names in music, more that are missing over it.",
         ),
-    ] = 0.4
+    ] = 0.3
     strangers: Annotated[
         float,
         Meta(

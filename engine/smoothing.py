@@ -208,8 +208,7 @@ class PosteriorSmoother:
         if self._shown == NOBODY and int(recent.argmax()) != best:
             return NOBODY  # the memory may be of who spoke before the pause
         second = self._second(characters, best, heard_ms)
-        # Under music single guesses are less sure, of anybody.
-        if self._sure() >= self._known_from[best] * (1 - nobody) - ease:
+        if self._sure() >= self._known_from[best] - ease:
             # A new name must be heard above the music, too; one that is there only among voices.
             share = characters[best] + ease if best == held else shares[best]
             if second is not None or share >= settings.showing_share:

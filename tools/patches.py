@@ -157,6 +157,8 @@ class PatchComposer:
         if kind < 0.12:  # quiet: the recorder's own noise, added later, is all there is
             return np.zeros(self._patch, np.float32)
         sound = _cut(self._bed(rng), self._patch, rng)
+        if kind > 0.75:  # begins just now: not all that begins is a voice
+            sound[: self._patch - int(rng.uniform(0.03, 0.48) * self._rate)] = 0
         if kind < 0.2:  # the end of a voice, long enough ago
             _, clip = self._clip(int(rng.integers(len(self._clips))), rng)
             heard = int(rng.uniform(0.02, 0.14) * self._rate)

@@ -331,7 +331,7 @@ def test_music_under_a_voice_keeps_the_name(voice_first):
     s = smoother(sureness=(0.9, 0.9), strangers=0.75)
     if voice_first:
         hear(s, 0.95, 0.03, 0.02, ms=1000)
-    assert set(hear(s, 0.6, 0.05, 0.35, ms=5000)) == {SHOWN_ALICE}
+    assert set(hear(s, 0.7, 0.05, 0.25, ms=5000)) == {SHOWN_ALICE}
 
 
 @pytest.mark.filterwarnings("error")  # such as a division by zero

@@ -1,0 +1,234 @@
+"""The overlay in a real X server, with a mouse and other windows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+pytest.importorskip(
+    "PySide6.QtWidgets", reason="the extra overlay is not installed", exc_type=ImportError
+)
+pytest.importorskip("Xlib", reason="python-xlib is not installed")
+
+from played import Played, nobody, pixels, speaks
+from screen import Screen, wait
+
+from kikiwake.engine.result import Result
+from kikiwake.models.cast import Cast
+from kikiwake.models.starter import DEMO
+from kikiwake.overlay.place import load_memory, memory_path, save_memory
+
+PLAYER = Path(__file__).with_name("player.py")
+# Where a window that nobody has moved is: in the lower left corner.
+ON_CARD = (100, 560)
+
+
+class Player:
+    """A program that shows in the overlay what it is told."""
+
+    def __init__(self, screen: Screen, *arguments: str, **env: str) -> None:
+        self.screen = screen
+        command = [sys.executable, str(PLAYER), *arguments]
+        config = {"KIKIWAKE_CONFIG": os.environ["KIKIWAKE_CONFIG"]}
+        self.program = subprocess.Popen(
+            command,
+            env=screen.env | config | env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def tell(self, *results: Result) -> None:
+        assert self.program.stdin is not None
+        for result in results:
+            self.program.stdin.write(msgspec.json.encode(result) + b"\n")
+        self.program.stdin.flush()
+
+    @property
+    def shown(self) -> bool:
+        return bool(self.screen.windows())
+
+    @property
+    def card(self) -> Any:
+        """The window; the grip is the smaller one."""
+        return max(self.screen.windows(), key=lambda one: self.screen.rect(one)[2])
+
+    def settle(self, result: Result) -> None:
+        """Have a result shown, and wait until nothing moves."""
+        self.tell(result)
+        wait(lambda: self.shown and self.screen.rect(self.card)[3] > 70)
+        before = None
+        while before is None or (before != self.screen.seen()).any():
+            before = self.screen.seen()
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def player(screen: Screen) -> Iterator[Callable[..., Player]]:
+    started: list[Player] = []
+
+    def start(*arguments: str, **env: str) -> Player:
+        screen.point(790, 5)
+        started.append(Player(screen, *arguments, **env))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.program.kill()
+        one.program.wait()
+        for pipe in (one.program.stdin, one.program.stdout, one.program.stderr):
+            pipe.close()
+
+
+def looks_like(screen: Screen, card: Any, play: Callable[..., Played], cast: Cast) -> list[int]:
+    """Say whose card it is, the likeliest first, by drawing all of them."""
+    x, y, width, height = screen.rect(card)
+    seen = screen.seen()[y : y + height, x : x + width]
+    distances = {}
+    for who in range(10):
+        one = play(theme=None)
+        one.take(speaks(cast, who))
+        one.run(1)
+        if abs(one.window.width() - width) <= 8:
+            drawn = pixels(one.picture())
+            wide, high = min(width, drawn.shape[1]), min(height, drawn.shape[0])
+            distances[who] = float(np.abs(seen[:high, :wide] - drawn[:high, :wide]).mean())
+    return sorted(distances, key=distances.__getitem__)
+
+
+def test_the_right_name_on_top_and_without_the_focus(
+    player: Callable[..., Player], screen: Screen, play: Callable[..., Played], cast: Cast
+):
+    one = player()
+    one.settle(speaks(cast, 3))
+    assert looks_like(screen, one.card, play, cast)[0] == 3
+    one.tell(speaks(cast, 6))
+    time.sleep(0.5)
+    assert looks_like(screen, one.card, play, cast)[0] == 6
+    # No window manager puts anything above it or gives it the focus.
+    assert one.card.get_attributes().override_redirect
+    assert "_NET_WM_STATE_ABOVE" in screen.property(one.card, "_NET_WM_STATE")
+    hints = screen.property(one.card, "WM_HINTS")
+    assert hints[0] & 1, "it says something about input"
+    assert not hints[1], "and wants none"
+    assert not screen.has_focus(one.card)
+    # A video that goes full screen.
+    video, _ = screen.window(0, 0, *screen.size)
+    wait(lambda: screen.top().id == one.card.id, 3)
+    one.tell(nobody())
+    wait(lambda: not one.shown, 3)
+    video.destroy()
+    # The sound ends.
+    one.program.stdin.close()
+    assert one.program.wait(5) == 0
+    assert b"Traceback" not in one.program.stderr.read()
+
+
+def test_ctrl_c_ends_it(player: Callable[..., Player], cast: Cast):
+    one = player()
+    one.settle(speaks(cast, 0))
+    one.program.send_signal(signal.SIGINT)
+    assert one.program.wait(5) == -signal.SIGINT
+    assert b"KeyboardInterrupt" in one.program.stderr.read()
+
+
+def test_clicks_and_the_grip(player: Callable[..., Player], screen: Screen, cast: Cast):
+    below, clicks = screen.window(0, 300, 800, 300)
+    one = player()
+    one.settle(speaks(cast, 0))
+    screen.click(*ON_CARD)
+    screen.click(600, 400)
+    wait(lambda: clicks() == 1, 2)
+    _drag(one, screen, 300, -200)
+    x, y, _, height = screen.rect(one.card)
+    assert (x, y + height) == (300, screen.size[1] - 200)
+    # The next time it is there, and lets clicks through.
+    one.program.kill()
+    wait(lambda: not one.shown)
+    memory = load_memory()
+    memory.click_through = True
+    save_memory(memory)
+    other = player()
+    other.settle(speaks(cast, 0))
+    assert screen.rect(other.card)[:2] == (x, y)
+    before = clicks()
+    screen.click(x + 40, y + 40)
+    wait(lambda: clicks() == before + 1, 2)
+    # By its grip it is dragged all the same, and sticks to the edge.
+    _drag(other, screen, 15 - x, 0)
+    assert screen.rect(other.card)[:2] == (0, y)
+    assert clicks() == before + 1
+    place = next(iter(load_memory().places.values()))
+    assert (place.x, place.right) == (0, False)
+    below.destroy()
+
+
+def _drag(one: Player, screen: Screen, dx: int, dy: int) -> None:
+    x, y, width, height = screen.rect(one.card)
+    screen.point(x + width // 2, y + height // 2)
+    wait(lambda: len(screen.windows()) == 2, 3)
+    grip = min(screen.windows(), key=lambda window: screen.rect(window)[2])
+    left, top, wide, high = screen.rect(grip)
+    held = (left + wide // 2, top + high // 2)
+    screen.point(*held)
+    screen.press()
+    for step in range(1, 6):
+        screen.point(held[0] + dx * step // 5, held[1] + dy * step // 5)
+        time.sleep(0.02)
+    before = memory_path().stat().st_mtime_ns if memory_path().exists() else 0
+    screen.release()
+    wait(lambda: memory_path().exists() and memory_path().stat().st_mtime_ns != before, 3)
+    screen.point(790, 5)
+    wait(lambda: len(screen.windows()) == 1, 3)
+
+
+def test_twice_as_many_pixels(player: Callable[..., Player], screen: Screen, cast: Cast):
+    one = player(QT_SCALE_FACTOR="2")
+    one.settle(speaks(cast, 0))
+    x, y, _, height = screen.rect(one.card)
+    assert height == 2 * 84
+    assert (x, y + height) == (0, screen.size[1])
+
+
+def test_the_sound_of_the_computer(
+    pulse: Any,
+    player: Callable[..., Player],
+    screen: Screen,
+    play: Callable[..., Played],
+    cast: Cast,
+    tmp_path: Path,
+):
+    names = [character.name for character in cast.card.characters]
+    env = {k: v for k, v in pulse.env.items() if k.startswith(("PULSE", "HOME", "XDG"))}
+    one = player("loopback", **env)
+    assert one.program.stdout is not None
+    assert one.program.stdout.readline() == b"None\n"
+    sound, rate = soundfile.read(DEMO, frames=6 * 44_100, dtype="float32")
+    soundfile.write(tmp_path / "part.wav", sound, rate)
+    playing = pulse.popen(
+        "paplay", "--latency-msec=1000", f"--device={pulse.sink}", str(tmp_path / "part.wav")
+    )
+    told = ""
+    while told not in names:
+        told = one.program.stdout.readline().decode().strip()
+    wait(lambda: one.shown and screen.rect(one.card)[3] > 70, 3)
+    time.sleep(0.4)
+    assert looks_like(screen, one.card, play, cast)[0] == names.index(told)
+    playing.kill()
+    playing.communicate()
+    reader = one.program.stdout
+    while reader.readline() != b"None\n":
+        pass
+    wait(lambda: not one.shown, 3)

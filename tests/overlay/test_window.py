@@ -1,0 +1,585 @@
+"""The overlay, drawn into memory: what is seen of a result, and when."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+pytest.importorskip(
+    "PySide6.QtWidgets", reason="the extra overlay is not installed", exc_type=ImportError
+)
+
+from played import (
+    HEBREW,
+    JAPANESE,
+    LONG,
+    MISDRAWN,
+    PORTRAYED,
+    Played,
+    draw_face,
+    nobody,
+    pixels,
+    speaks,
+)
+from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
+from PySide6.QtGui import QColor, QFont, QImage
+from PySide6.QtWidgets import QApplication
+
+from kikiwake.engine.result import Candidate
+from kikiwake.models.cast import Cast
+from kikiwake.overlay import tray as tray_module
+from kikiwake.overlay import window as window_module
+from kikiwake.overlay.look import LIGHT, Look, decode_portrait
+from kikiwake.overlay.place import Memory, Place, load_memory, memory_path
+from kikiwake.overlay.tray import Tray
+from kikiwake.overlay.views import Full
+from kikiwake.overlay.words import ENGLISH
+from kikiwake.overlay.words import JAPANESE as IN_JAPANESE
+
+SCREENS = Path(__file__).with_name("screens")
+Play = Callable[..., Played]
+
+
+# What is seen
+
+
+def nothing(one: Played) -> bool:
+    return not one.window.isVisible()
+
+
+def test_nothing_while_nobody_speaks(play: Play):
+    one = play()
+    assert nothing(one)
+    one.take(nobody())
+    one.run(1)
+    assert nothing(one)
+
+
+def test_who_speaks_fades_in_and_out(play: Play, cast: Cast):
+    one = play()
+    one.take(speaks(cast, 0))
+    one.run(0.05)
+    assert one.window.isVisible()
+    early = one.window._view.opacity
+    one.run(0.5)
+    assert 0 < early < one.window._view.opacity == 1
+    name = cast.card.characters[0]
+    assert one.window.accessibleName() == f"{name.name} · {name.actor}"
+    one.take(nobody())
+    one.run(0.2)
+    assert one.window._view.opacity == 1, "a short pause is none"
+    one.run(0.25)
+    assert 0 < one.window._view.opacity < 1
+    one.run(1)
+    assert nothing(one)
+    assert one.window.accessibleName() == ""
+
+
+def test_another_one_is_a_cross_fade(play: Play, cast: Cast):
+    one = play()
+    one.take(speaks(cast, 0))
+    one.run(1)
+    before = one.picture()
+    one.take(speaks(cast, PORTRAYED))
+    one.run(0.08)
+    assert one.window._view.opacity == 1
+    between = one.picture()
+    one.run(1)
+    after = one.picture()
+    assert before != between != after != before
+
+
+def test_without_motion_it_is_there_and_gone_at_once(play: Play, cast: Cast):
+    one = play(moving=False)
+    one.take(speaks(cast, 0, 0.7))
+    one.run(0.04)
+    now = one.picture()
+    one.run(1)
+    assert one.picture() == now
+    one.take(nobody())
+    one.run(0.3)
+    assert nothing(one)
+
+
+def test_the_ring_follows_how_sure_it_is(play: Play, cast: Cast):
+    one = play()
+    one.take(speaks(cast, 5, 0.3))
+    one.run(1)
+    little = one.picture()
+    one.take(speaks(cast, 5, 0.9))
+    one.run(1)
+    ring = QColor(one.window._look.ink(one.window._look.person(*_key(cast, 5))))
+    assert _count(one.picture(), ring) > 1.6 * _count(little, ring)
+
+
+def _key(cast: Cast, who: int) -> tuple[str, str]:
+    one = cast.card.characters[who]
+    return one.name, one.actor
+
+
+def _count(image: QImage, colour: QColor) -> int:
+    wanted = np.array([colour.red(), colour.green(), colour.blue()])
+    return int((np.abs(pixels(image) - wanted).max(-1) < 24).sum())
+
+
+def test_actor_alone_stranger_and_second_voice(play: Play, cast: Cast):
+    one, seen = play(), []
+    actor = cast.card.characters[0].actor
+    second = Candidate(*_key(cast, 4), 0.3)
+    for result in (
+        speaks(cast, 0),
+        speaks(cast, 0, second=second),
+        nobody(actor=actor, confidence=0.8, speech=True),
+        nobody(unknown=True, speech=True),
+    ):
+        one.take(result)
+        one.run(1)
+        assert one.window.isVisible()
+        seen.append(one.picture())
+    assert all(a != b for i, a in enumerate(seen) for b in seen[:i])
+    assert one.window.accessibleName() == ""
+
+
+def test_a_lost_device_is_a_quiet_line(play: Play, cast: Cast):
+    one = play()
+    one.take(nobody(state="waiting"))
+    one.run(1)
+    assert one.window.isVisible()
+    assert one.window._notice.text == ENGLISH.waiting
+    assert one.window.height() < 60
+    alone = one.window.geometry()
+    one.take(speaks(cast, 0, notice="the config file is wrong"))
+    one.run(1)
+    assert one.window.height() > 100
+    assert one.window.geometry().bottom() == alone.bottom(), "it grows away from the edge"
+    one.take(nobody(notice="the config file is wrong"))
+    one.run(30)
+    assert nothing(one), "told long enough"
+    one.take(nobody(notice="another mistake"))
+    one.run(1)
+    assert one.window.isVisible()
+    one.take(nobody())
+    one.run(1)
+    assert nothing(one), "mended"
+
+
+def test_at_the_start_it_says_where_it_is(play: Play, cast: Cast):
+    one = play()
+    one.window.start()
+    one.run(1)
+    assert one.window.isVisible()
+    one.take(nobody())
+    one.run(5)
+    assert nothing(one)
+    other = play()
+    other.window.start()
+    other.take(speaks(cast, 0))
+    other.run(1)
+    assert other.window.height() < 100, "a name ends it"
+
+
+@pytest.mark.parametrize("mode", ["compact", "full", "timeline"])
+@pytest.mark.parametrize("who", [JAPANESE, HEBREW, LONG, MISDRAWN])
+def test_any_name_and_portrait(play: Play, cast: Cast, mode: str, who: int):
+    one = play(Memory(mode=mode), said=IN_JAPANESE)
+    one.take(speaks(cast, who), speaks(cast, who, time=4.0))
+    one.run(1)
+    area = QApplication.primaryScreen().availableGeometry()
+    assert area.contains(one.window.geometry())
+    assert one.window.width() < 560
+
+
+def test_at_the_right_edge_the_portrait_stays(play: Play, cast: Cast):
+    key = window_module._screen_key(QApplication.primaryScreen())
+    one = play(Memory(places={key: Place(right=True)}))
+    rights, disks = [], []
+    for who in (0, 3):
+        one.take(speaks(cast, who, 1.0))
+        one.run(1)
+        rights.append(one.window.geometry().right())
+        colour = QColor(one.window._look.person(*_key(cast, who)).mark.colour)
+        columns = (np.abs(pixels(one.picture()) - _rgb(colour)).max(-1) < 12).any(0).nonzero()[0]
+        disks.append(one.window.width() - columns.max())
+    assert rights[0] == rights[1] == QApplication.primaryScreen().availableGeometry().right()
+    assert abs(disks[0] - disks[1]) <= 5, "but for the ring"
+    assert disks[0] < 60
+
+
+def _rgb(colour: QColor) -> np.ndarray:
+    return np.array([colour.red(), colour.green(), colour.blue()])
+
+
+# Portraits
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPG", "BMP", "PPM", "WEBP", "GIF"])
+def test_portraits_of_any_format(application: QApplication, kind: str):
+    try:
+        data = draw_face("PNG" if kind == "GIF" else kind)
+    except AssertionError:
+        pytest.skip(f"Qt writes no {kind} here")
+    image = decode_portrait(data)
+    assert image is not None
+    assert image.width() == image.height()
+    face = QColor(image.pixel(image.width() // 2, image.height() * 2 // 5))
+    assert np.abs(_rgb(face) - [255, 227, 207]).max() < 12
+
+
+def test_a_portrait_in_plain_text_as_the_origin_has(application: QApplication):
+    image = decode_portrait(b"P3\n# by hand\n2 2\n255\n" + b"255 0 0 " * 4)
+    assert image is not None
+    assert QColor(image.pixel(9, 9)) == QColor("red")
+
+
+def test_a_large_photo_is_not_decoded_whole(application: QApplication):
+    data = draw_face("JPG", 3000, 4000)
+    began = time.perf_counter()
+    image = decode_portrait(data)
+    assert image is not None
+    assert time.perf_counter() - began < 1
+    assert image.width() <= 400
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no picture", draw_face("PNG")[:100], b"P6 99999 99999 255 "]
+)
+def test_what_is_no_picture_is_none(application: QApplication, data: bytes):
+    assert decode_portrait(data) is None
+
+
+def test_without_a_portrait_there_are_initials(play: Play, cast: Cast):
+    one = play()
+    look: Look = one.window._look
+    with_picture, without, broken = (
+        pixels(look.avatar(look.person(*_key(cast, who)), 44).toImage())
+        for who in (PORTRAYED, 0, MISDRAWN)
+    )
+    colour = _rgb(QColor(look.person(*_key(cast, 0)).mark.colour))
+    assert (np.abs(without - colour).max(-1) < 60).mean() > 0.5
+    assert (np.abs(with_picture - [255, 227, 207]).max(-1) < 20).mean() > 0.1
+    colour = _rgb(QColor(look.person(*_key(cast, MISDRAWN)).mark.colour))
+    assert (np.abs(broken - colour).max(-1) < 60).mean() > 0.4
+
+
+def test_a_font_that_is_missing(play: Play, cast: Cast):
+    font = QApplication.font()
+    try:
+        QApplication.setFont(QFont("no such font at all", 10))
+        one = play()
+        one.take(speaks(cast, JAPANESE))
+        one.run(1)
+        assert one.window.isVisible()
+    finally:
+        QApplication.setFont(font)
+
+
+def test_another_cast_while_it_runs(play: Play, cast: Cast):
+    one = play()
+    one.take(speaks(cast, 0))
+    one.run(1)
+    before = one.picture()
+    turned = msgspec.structs.replace(
+        cast, card=msgspec.structs.replace(cast.card, characters=cast.card.characters[::-1])
+    )
+    one.window.set_cast(turned)
+    one.window._portraits.wait()
+    one.run(1)
+    assert one.picture() != before, "it has another colour"
+
+
+# When it is drawn
+
+
+def test_no_wake_ups_when_hidden(play: Play, cast: Cast):
+    one = play()
+    one.take(nobody(), speaks(cast, 0))
+    one.run(2)
+    one.take(nobody())
+    one.run(3)
+    assert nothing(one)
+    assert not one.window._timer.isActive()
+    woken = []
+    one.window._woken.connect(lambda: woken.append(1))
+    for level in range(100):
+        one.take(nobody(level_db=-90.0 + level / 2, time=2.0 + level))
+    QApplication.processEvents()
+    assert not woken
+    assert one.run(10) == 0
+    one.take(speaks(cast, 0))
+    QApplication.processEvents()
+    assert len(woken) == 1
+    one.window.paused = True
+    assert nothing(one)
+    one.take(speaks(cast, 3), nobody(), speaks(cast, 4))
+    assert one.run(10) == 0
+    assert len(woken) == 1
+    one.window.paused = False
+    one.run(1)
+    assert one.window.isVisible()
+
+
+def test_while_nothing_changes_nothing_is_drawn(play: Play, cast: Cast):
+    one = play()
+    one.take(speaks(cast, 0))
+    one.run(2)
+    drawn = one.window.frames
+    for hop in range(100):
+        one.take(speaks(cast, 0, time=2.0 + hop / 40))
+        one.run(0.025)
+    assert one.window.frames == drawn
+
+
+@pytest.mark.parametrize("mode", ["compact", "full", "timeline"])
+def test_ten_thousand_results_a_second(play: Play, cast: Cast, mode: str):
+    one = play(Memory(mode=mode), clock=time.monotonic)
+    results = [speaks(cast, n // 2000, 0.6 + n % 30 / 100, time=n / 1e4) for n in range(6_000)]
+    last = speaks(cast, 4, 0.9, time=2.0)
+
+    def feed() -> None:
+        began = time.monotonic()
+        for number, result in enumerate(results):
+            while time.monotonic() - began < number / 10_000:
+                time.sleep(0.002)
+            one.take(result)
+        one.take(last)
+
+    thread = threading.Thread(target=feed)
+    began, used = time.monotonic(), time.process_time()
+    thread.start()
+    name = cast.card.characters[4].name
+    while not one.window.accessibleName().startswith(name):
+        loop = QEventLoop()
+        QTimer.singleShot(50, loop.quit)
+        loop.exec()
+        assert time.monotonic() - began < 8
+    thread.join()
+    assert one.window.frames <= (time.monotonic() - began) * 30 + 3
+    assert time.process_time() - used < 1.5
+
+
+def test_taking_a_result_costs_next_to_nothing(play: Play, cast: Cast):
+    one = play()
+    result = speaks(cast, 0)
+    one.take(result)
+    one.run(1)
+    began = time.thread_time()
+    for _ in range(10_000):
+        one.window.feed.take(result)
+    assert time.thread_time() - began < 0.5
+
+
+# The other modes
+
+
+def test_full_ranks_and_slides(play: Play, cast: Cast):
+    one = play(Memory(mode="full"))
+    one.take(speaks(cast, 0))
+    one.run(2)
+    view = one.window._view
+    assert isinstance(view, Full)
+    assert len(view._ranked) == 8
+    first, second = _key(cast, 0), _key(cast, 1)
+    assert (view._ranked[first].place, view._ranked[second].place) == (0, 1)
+    one.take(speaks(cast, 1))
+    one.run(0.35)
+    xs = []
+    for _ in range(4):
+        xs.append(view._ranked[second].x)
+        one.run(0.035)
+    assert xs == sorted(xs, reverse=True)
+    assert 0 < xs[1] < 1
+    one.run(1)
+    assert view._ranked[second].place == 0
+    one.take(nobody())
+    one.run(3)
+    assert not view._ranked
+    assert one.window.isVisible(), "the panel stays"
+    assert not one.window._timer.isActive()
+
+
+def test_full_draws_the_last_second(play: Play, cast: Cast):
+    sound: list[np.ndarray | None] = [None]
+    one = play(Memory(mode="full"), samples=lambda: sound[0])
+    one.take(nobody())
+    one.run(1)
+    still = one.picture()
+    sound[0] = np.concatenate([np.zeros(24_000), np.full(24_000, 0.9)]).astype(np.float32)
+    one.take(nobody(level_db=-6.0))
+    one.run(1)
+    changed = (np.abs(pixels(one.picture()) - pixels(still)).max(-1) > 30).any(0).nonzero()[0]
+    assert changed.min() > one.window.width() * 0.45, "the newest is at the right"
+
+
+def test_timeline_shows_two_minutes(play: Play, cast: Cast):
+    one = play(Memory(mode="timeline"))
+    one.take(nobody())
+    one.run(1)
+    low = one.window.height()
+    for second in range(60):
+        one.take(speaks(cast, second // 20, time=float(second)))
+    one.run(1)
+    assert one.window._view._lanes == [_key(cast, who) for who in (0, 1, 2)]
+    assert one.window.height() > low
+    assert one.run(10) < 60, "it moves slowly"
+    one.take(nobody(time=61.0), nobody(time=300.0))
+    one.run(1)
+    assert not one.window._view._lanes
+    assert one.window.height() == low
+
+
+def test_modes_follow_each_other(play: Play, cast: Cast):
+    one = play()
+    seen = []
+    one.take(speaks(cast, 0))
+    for _ in range(4):
+        one.run(1)
+        seen.append((one.window.mode, one.window.width()))
+        one.window.next_mode()
+    assert [mode for mode, _ in seen] == ["compact", "full", "timeline", "compact"]
+    assert seen[0] == seen[3]
+    assert load_memory().mode == "full"
+
+
+# Where it is
+
+
+def test_place_is_remembered_for_each_screen(play: Play, cast: Cast):
+    one = play()
+    one.take(speaks(cast, 0))
+    one.run(1)
+    area = QApplication.primaryScreen().availableGeometry()
+    assert one.window.geometry().bottomLeft() == area.bottomLeft()
+    one.window.drag_to(QPoint(area.x() + 200, area.y() + 10))
+    assert one.window.pos() == QPoint(area.x() + 200, area.y()), "it sticks to the edge"
+    one.run(1)
+    assert one.window.pos() == QPoint(area.x() + 200, area.y())
+    one.window.drop()
+    other = play(load_memory())
+    other.take(speaks(cast, 0))
+    other.run(1)
+    assert other.window.pos() == one.window.pos()
+    # A screen that is not there any more: the main one, and nothing is forgotten.
+    memory = load_memory()
+    memory.places["gone"] = Place(x=5, y=7, right=True)
+    memory.screen = "gone"
+    third = play(memory)
+    third.take(speaks(cast, 0))
+    third.run(1)
+    assert third.window.pos() == one.window.pos()
+    third.window.click_through = True
+    assert load_memory().places["gone"] == Place(x=5, y=7, right=True)
+
+
+def test_a_screen_that_goes(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
+    screen = QApplication.primaryScreen()
+    key = window_module._screen_key(screen)
+    memory = Memory(
+        screen="second", places={"second": Place(x=40, y=40, bottom=False), key: Place(right=True)}
+    )
+    monkeypatch.setattr(window_module, "_screen_key", lambda _: "second")
+    one = play(memory)
+    one.take(speaks(cast, 0))
+    one.run(1)
+    assert one.window.pos() == screen.availableGeometry().topLeft() + QPoint(40, 40)
+    monkeypatch.setattr(window_module, "_screen_key", lambda _: key)
+    one.window._screens_changed()
+    one.run(1)
+    assert one.window.geometry().bottomRight() == screen.availableGeometry().bottomRight()
+    assert one.window.memory.screen == "second", "it goes back when that is there again"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"mode": "huge"}', '{"places": {"x": 3}}', "\xff"]
+)
+def test_a_memory_that_cannot_be_read(play: Play, text: str):
+    memory_path().parent.mkdir(parents=True, exist_ok=True)
+    memory_path().write_bytes(text.encode("latin-1"))
+    assert load_memory() == Memory()
+
+
+# The menu
+
+
+def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
+    one = play()
+    ended = []
+    menu = Tray(one.window, IN_JAPANESE, lambda: ended.append(1))
+    menu.name_cast("R & D")
+    assert menu.cast.text() == "キャスト：R && D"
+    one.take(speaks(cast, 0))
+    one.run(1)
+    menu.modes["timeline"].trigger()
+    menu.click_through.trigger()
+    assert (one.window.mode, one.window.click_through) == ("timeline", True)
+    one.window.next_mode()
+    assert menu.modes["compact"].isChecked()
+    menu.pause.trigger()
+    assert nothing(one)
+    menu.pause.trigger()
+    one.run(1)
+    assert one.window.isVisible()
+    opened = []
+    monkeypatch.setattr(
+        tray_module.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile())
+    )
+    menu.config.trigger()
+    assert "[gate]" in Path(opened[0]).read_text(encoding="utf-8")
+    menu.quit.trigger()
+    assert ended
+    menu.close()
+
+
+# How it looks
+
+
+def likeness(one: QImage, other: QImage) -> float:
+    """Compare two pictures as one would from afar: 1 is the same."""
+    if abs(one.width() - other.width()) > 6 or abs(one.height() - other.height()) > 6:
+        return 0.0
+    small = [
+        pixels(image.scaled(other.size() / 4, mode=Qt.TransformationMode.SmoothTransformation))
+        for image in (one, other)
+    ]
+    return 1 - float(np.abs(small[0] - small[1]).mean()) / 40
+
+
+def scene(name: str, play: Play, cast: Cast) -> Played:
+    mode, _, theme = name.partition("_")
+    options = {"theme": LIGHT} if theme == "light" else {}
+    one = play(Memory(mode=mode), samples=lambda: WAVE, **options)
+    for second in range(100):
+        who = (0, 1, 4, 0, 6)[second // 20] if second % 20 < 15 else None
+        time_s = float(second)
+        one.take(nobody(time=time_s) if who is None else speaks(cast, who, time=time_s))
+    second = Candidate(*_key(cast, 4), 0.3)
+    one.take(speaks(cast, PORTRAYED, 0.8, time=100.0, second=second, notice="a notice"))
+    one.run(2)
+    return one
+
+
+WAVE = (np.sin(np.arange(16_000) / 3) * np.abs(np.sin(np.arange(16_000) / 2000))).astype(np.float32)
+SCENES = [
+    f"{mode}_{theme}" for mode in ("compact", "full", "timeline") for theme in ("dark", "light")
+]
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_screens_are_like_the_stored_ones(dejavu: None, play: Play, cast: Cast, name: str):
+    path = SCREENS / f"{name}.png"
+    picture = scene(name, play, cast).picture()
+    if os.environ.get("KIKIWAKE_STORE_SCREENS"):  # how they were made; look at them
+        SCREENS.mkdir(exist_ok=True)
+        picture.save(str(path))
+    stored = QImage(str(path))
+    found = {other: likeness(picture, QImage(str(SCREENS / f"{other}.png"))) for other in SCENES}
+    assert not stored.isNull()
+    assert found[name] > 0.9
+    assert max(found, key=found.__getitem__) == name
