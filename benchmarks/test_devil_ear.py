@@ -1,8 +1,7 @@
 """How well the origin's own windows are named, after training by our recipe and in full int8.
 
-Six trainings, of about six minutes each on two idle cores, and three more of twice as long that are
-taught by those of the random split; kept under ``build/devil_ear``: stopped, it goes on where it
-was. The recipe was chosen on the last fifth of the windows that the block split
+Six trainings, of about six minutes each on two idle cores, kept under ``build/devil_ear``: stopped,
+it goes on where it was. The recipe was chosen on the last fifth of the windows that the block split
 trains on, not on those validated on here (``README.md`` names the one exception), and no epoch is:
 the last one's weights are taken.
 """
@@ -21,34 +20,23 @@ WORK = Path("build/devil_ear")
 PRESET = "medium"
 SEEDS = (0, 1, 2)
 SPLITS = {"origin": "random", "block": "block"}
-TAUGHT = "origin"  # with three teachers besides
 
 
-def figures_of(split: str, seed: int, taught: bool = False) -> dict[str, object]:
+def figures_of(split: str, seed: int) -> dict[str, object]:
     from kikiwake.tools import quantize, train, training
 
     patches = WORK / split
     if not (patches / "patches.json").exists():
         import_devil_ear(WINDOWS, patches, split)
     data = Dataset(patches)
-    folder = WORK / (f"{split}-taught-{seed}" if taught else f"{split}-{seed}")
-    teachers = [training.read_training(WORK / f"{split}-{n}") for n in SEEDS if taught]
+    folder = WORK / f"{split}-{seed}"
 
     def tell(card, done):
         if done == 0:
             print(split, seed, len(card.epochs), card.epochs[-1], flush=True)
 
     recipe = training.recipe_for(PRESET, len(data.part("train")))
-    train.train_on(
-        data,
-        preset=PRESET,
-        recipe=recipe,
-        folder=folder,
-        teachers=teachers,
-        # Not begun as one of its teachers was.
-        seed=seed + len(SEEDS) * taught,
-        tell=tell,
-    )
+    train.train_on(data, preset=PRESET, recipe=recipe, folder=folder, seed=seed, tell=tell)
     cast, report = quantize.quantize(folder, data, name=split, licence="not to be passed on")
     figures = measure(ask(cast, data, "validation"), cast.network, split, "validation")
     return {
@@ -67,21 +55,19 @@ def test_devil_ear(report):
     if not WINDOWS.exists():
         pytest.skip(f"{WINDOWS} is not there")
     found = {split: [figures_of(split, seed) for seed in SEEDS] for split in SPLITS}
-    found["taught"] = [figures_of(TAUGHT, seed, taught=True) for seed in SEEDS]
     table = ["int8, % right, mean and spread (lowest to highest) of three seeds"]
-    names = SPLITS | {"taught": f"{SPLITS[TAUGHT]}, taught"}
     for split, seeds in found.items():
         for seconds in seeds[0]["heard"]:
-            if split != "block" and seconds > 0.5:  # neighbours of its windows are trained on
+            if split == "origin" and seconds > 0.5:  # neighbours of its windows are trained on
                 continue
             for kind in ("top1", "macro"):
                 shares = [100 * one["heard"][seconds][kind] for one in seeds]
                 table.append(
-                    f"{names[split]:14} {seconds:3g} s {kind:5} {np.mean(shares):5.1f} "
+                    f"{SPLITS[split]:7} {seconds:3g} s {kind:5} {np.mean(shares):5.1f} "
                     f"({min(shares):.1f} to {max(shares):.1f})"
                 )
         lost = [100 * (one["float_top1"] - one["int8_top1"]) for one in seeds]
-        table.append(f"{names[split]:14} lost by int8, points: {max(lost):.2f} at most")
+        table.append(f"{SPLITS[split]:7} lost by int8, points: {max(lost):.2f} at most")
     table.append(f"{found['block'][0]['network_bytes'] / 1e6:.2f} MB")
     report("\n".join(table), "devil_ear", found)
     for seeds in found.values():

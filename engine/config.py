@@ -101,8 +101,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             ge=0,
             le=10_000,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
-            "Longer: steadier names, surer strangers, later corrections. 0 takes every guess as "
-            "it comes.",
+            "Longer: steadier names, later corrections. 0 takes every guess as it comes.",
         ),
     ] = 600.0
     change_ms: Annotated[
@@ -122,16 +121,17 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Once another voice, or nobody, holds this share of the shorter smoothing, "
             "what was heard before is let go. 1: never; a new voice has to outweigh the old one.",
         ),
-    ] = 0.6
+    ] = 0.7
     switching_margin: Annotated[
         float,
         Meta(
             ge=0,
             le=0.9,
-            description="A name changes only when the new one leads by this share of the "
-            "smoothed posterior.",
+            description="A name changes only when the new one leads by this share of the voices, and "
+            "stays while it lacks no more of what a new one needs. Larger: steadier names, later "
+            "corrections.",
         ),
-    ] = 0.1
+    ] = 0.2
     switching_ms: Annotated[
         float,
         Meta(
@@ -146,8 +146,9 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         Meta(
             ge=0,
             le=1,
-            description="A name is shown only when it holds this share of all voices in the "
-            "smoothed posterior. Larger: fewer wrong names, more that are late or missing.",
+            description="A name comes only when it holds this share of the smoothed posterior, and "
+            "stays while it holds as much of the voices in it. Larger: fewer wrong names, more "
+            "that are late or missing.",
         ),
     ] = 0.5
     background_share: Annotated[
@@ -183,8 +184,8 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         Meta(
             ge=0.1,
             le=0.5,
-            description="Two voices that hold this share each are said to speak at once. 0.5: "
-            "never.",
+            description="Two voices that hold this share each for some time are said to speak at "
+            "once. 0.5: as good as never.",
         ),
     ] = 0.25
     pause_ms: Annotated[

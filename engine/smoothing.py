@@ -195,11 +195,11 @@ class PosteriorSmoother:
         """Say what the shares say, given what is shown now."""
         settings, shares = self._settings, self._by_voice(self._memory.mean)
         recent, nobody = self._by_voice(self._recent.mean), shares[-1]
+        if nobody >= settings.background_share:
+            return NOBODY
         # A name that is there goes later than it came.
         held = self._shown.character
         ease = 0.0 if held is None else settings.switching_margin
-        if nobody >= min(settings.background_share + ease, 1.0):
-            return NOBODY
         # Among the voices: how loud the music is below them says nothing about who speaks.
         characters = shares[:-1] / (1 - nobody)
         best = int(characters.argmax())
