@@ -1,0 +1,134 @@
+"""Shows the overlay, feeds it, and prints what that cost: see ``test_overlay.py``."""
+
+import itertools
+import json
+import math
+import statistics
+import sys
+import threading
+import time
+
+from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtWidgets import QApplication
+
+from kikiwake import load_cast
+from kikiwake.engine.result import Candidate, Result
+from kikiwake.overlay.place import Memory
+from kikiwake.overlay.window import OverlayWindow
+
+HOP_S = 0.025
+
+
+def speaks(cast, who, time_s, confidence):
+    people = cast.card.characters
+    order = [people[who % len(people)], *(p for p in people if p is not people[who % len(people)])]
+    top = tuple(
+        Candidate(p.name, p.actor, confidence if i == 0 else (1 - confidence) / 2**i)
+        for i, p in enumerate(order)
+    )
+    level = -25 + 10 * math.sin(9 * time_s)
+    return Result(time_s, True, order[0].name, order[0].actor, confidence, top, level)
+
+
+def results(cast, state):
+    """As the recognizer gives them: somebody speaks for two seconds, then another; or nobody."""
+    for hop in itertools.count():
+        time_s = hop * HOP_S
+        if state == "nobody":
+            yield Result(time_s, False, None, None, 0.0, (), -70.0)
+        else:
+            sure = 0.75 + 0.2 * math.sin(2.1 * time_s)
+            yield speaks(cast, int(time_s / 2), time_s, sure)
+
+
+def spin(seconds):
+    loop = QEventLoop()
+    QTimer.singleShot(round(1e3 * seconds), loop.quit)
+    loop.exec()
+
+
+def cost(window, cast, state, seconds):
+    wakes = 0
+
+    def counted(frame=window._frame):
+        nonlocal wakes
+        wakes += 1
+        frame()
+
+    window._timer.timeout.disconnect()
+    window._timer.timeout.connect(counted)
+    stop = threading.Event()
+
+    def feed():
+        began = time.monotonic()
+        for number, result in enumerate(results(cast, state)):
+            stop.wait(max(0.0, began + number * HOP_S - time.monotonic()))
+            if stop.is_set():
+                return
+            window.feed.take(result)
+
+    window.paused = state == "hidden"
+    thread = threading.Thread(target=feed)
+    thread.start()
+    spin(2)
+    wakes = 0
+    # This thread is the window's alone; what feeds it is another.
+    used, began = time.thread_time(), time.monotonic()
+    spin(seconds)
+    passed = time.monotonic() - began
+    used = time.thread_time() - used
+    stop.set()
+    thread.join()
+    return {"percent": 100 * used / passed, "wakes_per_s": wakes / passed}
+
+
+def delay(window, cast, seconds):
+    first, other = [], []
+    painted = 0.0
+    paint = window.paintEvent
+
+    def timed(event):
+        nonlocal painted
+        paint(event)
+        QTimer.singleShot(0, note)
+
+    def note():
+        nonlocal painted
+        painted = painted or time.perf_counter()
+
+    window.paintEvent = timed
+    who, ends = 0, time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for kind in (first, other):
+            who += 1
+            # Somewhere between two frames.
+            spin(0.8 + 0.0137 * (who % 7))
+            painted, began = 0.0, time.perf_counter()
+            threading.Thread(target=window.feed.take, args=(speaks(cast, who, 1.0, 0.9),)).start()
+            while not painted:
+                QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+            kind.append(1e3 * (painted - began))
+        window.feed.take(Result(1.0, False, None, None, 0.0, (), -70.0))
+        spin(1.2)
+        assert not window.isVisible()
+    return {
+        name: [statistics.median(found), max(found)]
+        for name, found in (("first_ms", first), ("other_ms", other))
+    }
+
+
+def main():
+    what, mode, state, seconds = *sys.argv[1:4], float(sys.argv[4])
+    application = QApplication(["kikiwake"])
+    cast = load_cast()
+    window = OverlayWindow(cast, Memory(mode=mode))
+    window.start(greeting=False)
+    costs = what == "cost"
+    found = cost(window, cast, state, seconds) if costs else delay(window, cast, seconds)
+    print(json.dumps(found))
+    window.end()
+    application.quit()
+
+
+if __name__ == "__main__":
+    main()
