@@ -19,6 +19,16 @@ from kikiwake.overlay.window import OverlayWindow
 HOP_S = 0.025
 
 
+class Counted(OverlayWindow):
+    """Counts how often it is woken, by whomever."""
+
+    wakes = 0
+
+    def _frame(self):
+        self.wakes += 1
+        super()._frame()
+
+
 def speaks(cast, who, time_s, confidence):
     people = cast.card.characters
     order = [people[who % len(people)], *(p for p in people if p is not people[who % len(people)])]
@@ -48,15 +58,6 @@ def spin(seconds):
 
 
 def cost(window, cast, state, seconds):
-    wakes = 0
-
-    def counted(frame=window._frame):
-        nonlocal wakes
-        wakes += 1
-        frame()
-
-    window._timer.timeout.disconnect()
-    window._timer.timeout.connect(counted)
     stop = threading.Event()
 
     def feed():
@@ -71,7 +72,7 @@ def cost(window, cast, state, seconds):
     thread = threading.Thread(target=feed)
     thread.start()
     spin(2)
-    wakes = 0
+    window.wakes = 0
     # This thread is the window's alone; what feeds it is another.
     used, began = time.thread_time(), time.monotonic()
     spin(seconds)
@@ -79,7 +80,7 @@ def cost(window, cast, state, seconds):
     used = time.thread_time() - used
     stop.set()
     thread.join()
-    return {"percent": 100 * used / passed, "wakes_per_s": wakes / passed}
+    return {"percent": 100 * used / passed, "wakes_per_s": window.wakes / passed}
 
 
 def delay(window, cast, seconds):
@@ -121,7 +122,7 @@ def main():
     what, mode, state, seconds = *sys.argv[1:4], float(sys.argv[4])
     application = QApplication(["kikiwake"])
     cast = load_cast()
-    window = OverlayWindow(cast, Memory(mode=mode))
+    window = Counted(cast, Memory(mode=mode))
     window.start(greeting=False)
     costs = what == "cost"
     found = cost(window, cast, state, seconds) if costs else delay(window, cast, seconds)

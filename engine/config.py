@@ -127,9 +127,9 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         Meta(
             ge=0,
             le=0.9,
-            description="A name changes only when the new one leads by this share of the voices, and "
-            "stays while it lacks no more of what a new one needs. Larger: steadier names, later "
-            "corrections.",
+            description="A name changes only when the new one leads by this share of the voices, "
+            "and stays while it lacks no more of what a new one needs. Larger: steadier names, "
+            "later corrections.",
         ),
     ] = 0.2
     switching_ms: Annotated[

@@ -18,7 +18,7 @@ LEVELS = 48
 KEPT_TURNS = 256
 RANKED = 8
 AUDIBLE_DB = -66.0
-_NOTICEABLE = 0.01
+_NOTICEABLE = 0.02  # of a ring, three pixels
 
 
 class Feed:
@@ -27,7 +27,7 @@ class Feed:
     Parameters
     ----------
     wake : callable
-        Called from the thread of the results, at most once for each `sleep`.
+        Called from the thread of the results, about once for each `sleep`.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Feed:
             self._seen = None
             self._wake()
 
-    def sleep(self, drawn: Result | None, *, sound: bool = False) -> None:
+    def sleep(self, drawn: Result | None, *, sound: bool = False) -> bool:
         """Be woken by the next result that looks different.
 
         Parameters
@@ -76,14 +76,19 @@ class Feed:
             What is on the screen.
         sound : bool
             Sound and the ranking can be seen, too.
+
+        Returns
+        -------
+        bool
+            False where another has come in the meantime: then nobody is woken.
         """
         seen = _Seen(drawn, sound)
         self._seen = seen
-        # Another may have come in between, and woken nobody.
         newest = self.newest
-        if newest is not None and newest is not drawn and seen.differs(newest):
-            self._seen = None
-            self._wake()
+        if newest is None or newest is drawn or not seen.differs(newest):
+            return True
+        self._seen = None
+        return False
 
     def stay_awake(self) -> None:
         """Wake nobody from now on."""

@@ -7,7 +7,17 @@ import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import (
+    QBuffer,
+    QByteArray,
+    QIODevice,
+    QObject,
+    QPointF,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+)
 from PySide6.QtCore import Signal as QtSignal
 from PySide6.QtGui import (
     QBrush,
@@ -62,7 +72,7 @@ DARK = Theme(
     QColor(246, 247, 249),
     QColor(182, 188, 198),
     QColor(255, 255, 255, 44),
-    96,
+    60,
     True,
 )
 LIGHT = Theme(
@@ -71,7 +81,7 @@ LIGHT = Theme(
     QColor(24, 26, 31),
     QColor(88, 94, 104),
     QColor(0, 0, 0, 34),
-    64,
+    46,
     False,
 )
 
@@ -103,10 +113,17 @@ class Portraits(QObject):
     def __init__(self, files: Mapping[str, bytes]) -> None:
         super().__init__()
         self._images: dict[str, QImage] = {}
-        self.thread_of_it = threading.Thread(
+        self._thread = threading.Thread(
             target=self._decode, args=(dict(files),), name="kikiwake-portraits", daemon=True
         )
-        self.thread_of_it.start()
+
+    def start(self) -> None:
+        """Begin; `ready` says when all have been read, if there are any."""
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until all have been read."""
+        self._thread.join()
 
     def get(self, name: str) -> QImage | None:
         """Give a picture, square."""
@@ -207,11 +224,10 @@ class Look:
         families = [*font.families(), *_TEXT]
         self._font.setFamilies(list(dict.fromkeys(families)))
         self._portraits = portraits
-        names = [(one.name, one.actor) for one in card.characters]
-        given = marks(f"{name}\n{actor}" for name, actor in names)
+        given = marks((one.name, one.actor) for one in card.characters)
         self._people = {
             (one.name, one.actor): Person(
-                one.name, one.actor, given[f"{one.name}\n{one.actor}"], one.portrait or ""
+                one.name, one.actor, given[one.name, one.actor], one.portrait or ""
             )
             for one in card.characters
         }
@@ -368,6 +384,13 @@ def draw_card(painter: QPainter, card: QRectF, theme: Theme, radius: float, shad
     painter.drawRoundedRect(card.adjusted(0.5, 0.5, -0.5, -0.5), radius - 0.5, radius - 0.5)
 
 
+def draw_track(painter: QPainter, circle: QRectF, theme: Theme, width: float = 2.6) -> None:
+    """Draw where the ring runs."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(theme.track, width * 0.6))
+    painter.drawEllipse(circle)
+
+
 def draw_ring(
     painter: QPainter,
     circle: QRectF,
@@ -378,8 +401,6 @@ def draw_ring(
 ) -> None:
     """Draw how sure it is: an arc from the top, clockwise, in somebody's colour and pattern."""
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(QPen(theme.track, width * 0.6))
-    painter.drawEllipse(circle)
     span = -round(360 * 16 * max(0.0, min(share, 1.0)))
     if not span:
         return
@@ -420,7 +441,7 @@ def hatch(
         shape.addRoundedRect(place, radius, radius)
     painter.setClipPath(shape, Qt.ClipOperation.IntersectClip)
     soft = QColor(colour)
-    soft.setAlphaF(0.22)
+    soft.setAlphaF(0.17)
     unit = max(2.2, min(place.height(), 64) / 12)
     height = place.height()
     # Fixed to the place, not to the screen: a bar that grows does not shimmer.

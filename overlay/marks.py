@@ -9,8 +9,8 @@ come nearest no two have the same pattern.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple, TypeVar
 
 PALETTE = (
     ("#379798", 3), ("#af7c54", 1), ("#7663bc", 0), ("#bca538", 3), ("#7badde", 2), ("#841f0a", 0),
@@ -20,6 +20,9 @@ PALETTE = (
 PATTERNS = ("plain", "dashes", "dots", "double")
 """How a ring is drawn; a disk or a bar is hatched to match."""
 GREY = "#7b818c"
+
+
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 class Mark(NamedTuple):
@@ -40,7 +43,7 @@ class Mark(NamedTuple):
 NO_MARK = Mark(GREY, 0)
 
 
-def marks(names: Iterable[str]) -> dict[str, Mark]:
+def marks(names: Iterable[_Name]) -> dict[_Name, Mark]:
     """Give every name a mark of its own; by its place, so that a cast looks the same every time.
 
     Examples

@@ -47,13 +47,10 @@ def _kde_factor() -> float:
 
 
 def _windows_animates() -> bool:
-    if sys.platform != "win32":
-        return True
     import ctypes
 
     animates = ctypes.c_int(1)
     get_client_area_animation = 0x1042
-    ctypes.windll.user32.SystemParametersInfoW(
-        get_client_area_animation, 0, ctypes.byref(animates), 0
-    )
+    user32 = getattr(ctypes, "windll").user32  # noqa: B009
+    user32.SystemParametersInfoW(get_client_area_animation, 0, ctypes.byref(animates), 0)
     return bool(animates.value)

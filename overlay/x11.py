@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 
 class _Reply(ctypes.Structure):
@@ -34,10 +35,8 @@ def is_composited(screen: int = 0) -> bool:
     """
     try:
         xcb = ctypes.CDLL("libxcb.so.1")
-        free = ctypes.CDLL(None).free
     except OSError:
         return True
-    free.argtypes = [ctypes.c_void_p]
     xcb.xcb_connect.restype = ctypes.c_void_p
     xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
     xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
@@ -50,8 +49,7 @@ def is_composited(screen: int = 0) -> bool:
         ctypes.c_char_p,
     ]
     xcb.xcb_get_selection_owner.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-    replies = (xcb.xcb_intern_atom_reply, xcb.xcb_get_selection_owner_reply)
-    for reply in replies:
+    for reply in (xcb.xcb_intern_atom_reply, xcb.xcb_get_selection_owner_reply):
         reply.restype = ctypes.POINTER(_Reply)
         reply.argtypes = [ctypes.c_void_p, _Cookie, ctypes.c_void_p]
     connection = xcb.xcb_connect(None, None)
@@ -59,16 +57,30 @@ def is_composited(screen: int = 0) -> bool:
         if xcb.xcb_connection_has_error(connection):
             return True
         name = f"_NET_WM_CM_S{screen}".encode()
-        value = 0
-        for asked, answer in (
-            (lambda: xcb.xcb_intern_atom(connection, 0, len(name), name), replies[0]),
-            (lambda: xcb.xcb_get_selection_owner(connection, value), replies[1]),
-        ):
-            reply = answer(connection, asked(), None)
-            if not reply:
-                return True
-            value = reply.contents.value
-            free(reply)
-        return value != 0
+        atom = _value(
+            xcb.xcb_intern_atom_reply,
+            connection,
+            xcb.xcb_intern_atom(connection, 0, len(name), name),
+        )
+        if atom is None:
+            return True
+        owner = _value(
+            xcb.xcb_get_selection_owner_reply,
+            connection,
+            xcb.xcb_get_selection_owner(connection, atom),
+        )
+        return owner != 0
     finally:
         xcb.xcb_disconnect(connection)
+
+
+def _value(reply: Any, connection: int, cookie: _Cookie) -> int | None:
+    """Wait for an answer, and free what C has allocated for it."""
+    found = reply(connection, cookie, None)
+    if not found:
+        return None
+    value = int(found.contents.value)
+    free = ctypes.CDLL(None).free
+    free.argtypes = [ctypes.c_void_p]
+    free(found)
+    return value

@@ -18,7 +18,7 @@ WITHOUT_EXTRAS = ("kikiwake.tools.starter", "kikiwake.__main__")
 def modules() -> list[str]:
     names = [info.name for info in pkgutil.walk_packages(kikiwake.__path__, "kikiwake.")]
     # Editable, the rooms are found by an import hook that pkgutil does not ask.
-    for room in ("engine", "features", "models", "tools", "vad"):
+    for room in ("engine", "features", "models", "overlay", "tools", "vad"):
         package = importlib.import_module(f"kikiwake.{room}")
         names += [info.name for info in pkgutil.iter_modules(package.__path__, f"kikiwake.{room}.")]
     return sorted(name for name in set(names) if not name.startswith(WITHOUT_EXTRAS))

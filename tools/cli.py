@@ -180,6 +180,14 @@ def demo(
         bool, typer.Option("--json", help="Print a JSON line for each result instead.")
     ] = False,
     play: Annotated[bool, typer.Option("--play", help="Play the sound, too.")] = False,
+    overlay: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlay/--no-overlay",
+            help="Show the window over the video, or do not; otherwise where there can be one.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Recognize the demo sound that ships, and compare with who really speaks in it."""
     if play and fast:
@@ -205,9 +213,12 @@ def demo(
         if play:
             stack.enter_context(_playing(DEMO))
         show = stack.enter_context(_showing(recognizer, as_json, truth))
-        for result in recognizer:
+
+        def each(result: Result) -> None:
             results.append(result)
             show(result)
+
+        _hear(recognizer, each, _has_window(overlay, _on_screen(as_json) and not fast))
     counters = results[-1].counters if results else Counters()
     _summarize(summarize_score(score(results, truth), counters), as_json)
     if own := _differing(settings):
@@ -245,6 +256,14 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line for each result instead.")
     ] = False,
+    overlay: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlay/--no-overlay",
+            help="Show the window over the video, or do not; otherwise where there can be one.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     r"""Name who speaks, live, until Ctrl-C or the end of the sound.
 
@@ -255,6 +274,8 @@ def run(
     """
     if background and as_json:
         raise typer.BadParameter("--background and --json do not go together")
+    if background and overlay:
+        raise typer.BadParameter("--background and --overlay do not go together")
     file = load()
     settings = file.load()
 
@@ -285,12 +306,18 @@ def run(
                 Recognizer(source=source, settings=file, wait=wait or background)
             )
         show = log if background else stack.enter_context(_showing(recognizer, as_json))
+
+        def each(result: Result) -> None:
+            nonlocal latest
+            latest = result
+            if not background:  # which may run for weeks, and sums up by itself
+                tracker.add(result)
+            show(result)
+
+        as_it_is_heard = realtime or recognizer.source.live
+        by_itself = _on_screen(as_json) and as_it_is_heard and not background
         with contextlib.suppress(KeyboardInterrupt):
-            for result in recognizer:
-                latest = result
-                if not background:  # which may run for weeks, and sums up by itself
-                    tracker.add(result)
-                show(result)
+            _hear(recognizer, each, _has_window(overlay, by_itself))
     if background:
         return
     if latest is None:
@@ -483,6 +510,32 @@ def _showing(
         Live(view, console=console(), screen=True, refresh_per_second=REFRESHES_PER_S),
     ):
         yield add
+
+
+def _has_window(wanted: bool | None, by_itself: bool) -> bool:
+    """Tell whether the window over the video is to be opened."""
+    if wanted is False or not (wanted or by_itself):
+        return False
+    from ..overlay.app import OverlayError, check_overlay
+
+    try:
+        check_overlay()
+    except OverlayError:
+        if wanted:
+            raise
+        return False
+    return True
+
+
+def _hear(recognizer: Recognizer, each: Callable[[Result], None], window: bool) -> None:
+    """Take all results, under the window over the video if there is one."""
+    if window:
+        from ..overlay.app import show
+
+        show(recognizer, each)
+        return
+    for result in recognizer:
+        each(result)
 
 
 class _TurnLines:

@@ -49,6 +49,8 @@ def cast(application: QApplication) -> Cast:
 def play(application: QApplication, cast: Cast) -> Iterator[Callable[..., Played]]:
     """Make windows whose time passes when they are told to."""
     from played import Played
+    from PySide6.QtCore import QEvent
+    from PySide6.QtWidgets import QApplication
 
     made: list[Played] = []
 
@@ -59,6 +61,8 @@ def play(application: QApplication, cast: Cast) -> Iterator[Callable[..., Played
     yield make
     for one in made:
         one.window.end()
+    # Now, and in this thread: the collector might come to it in another.
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture(scope="module")

@@ -505,6 +505,31 @@ def test_a_memory_that_cannot_be_read(play: Play, text: str):
     assert load_memory() == Memory()
 
 
+@pytest.mark.parametrize("right", [False, True])
+def test_the_grip_stays_with_the_card(
+    play: Play, cast: Cast, right: bool, monkeypatch: pytest.MonkeyPatch
+):
+    key = window_module._screen_key(QApplication.primaryScreen())
+    one = play(Memory(places={key: Place(right=right)}))
+    one.take(speaks(cast, 0))
+    one.run(1)
+
+    class Pointer:
+        pos = staticmethod(lambda: one.window.grip_rect().center())
+
+    monkeypatch.setattr(window_module, "QCursor", Pointer)
+    one.window._mind_pointer()
+    for mode in ("full", "timeline", "compact"):
+        one.window.mode = mode
+        one.run(0.1)
+        assert one.window._grip.geometry() == one.window.grip_rect()
+        assert one.window.geometry().contains(one.window._grip.geometry())
+    at = one.window._grip.geometry().center().x() - one.window.geometry().center().x()
+    assert (at < 0) == right, "away from the portrait"
+    one.window.paused = True
+    assert not one.window._grip.isVisible()
+
+
 # The menu
 
 

@@ -1,0 +1,220 @@
+"""Opens the window and keeps it going: what the command line calls.
+
+Qt is imported when the window is shown, not with this module.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..engine.result import Result
+from ..errors import KikiwakeError
+
+if TYPE_CHECKING:
+    from ..engine.recognizer import Recognizer
+    from .feed import Samples
+
+PACKAGES = (
+    "libegl1 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 "
+    "libxcb-render-util0 libxcb-shape0"
+)
+_PATIENCE_S = 0.5
+_TRY_S = 30.0
+
+
+class OverlayError(KikiwakeError):
+    """There can be no window here."""
+
+
+def check_overlay() -> None:
+    """Find out whether there can be a window.
+
+    Raises
+    ------
+    OverlayError
+        The extra is not installed, there is no screen, or Qt cannot use it; the text says which,
+        and what to do.
+    """
+    if importlib.util.find_spec("PySide6") is None:
+        raise OverlayError(
+            "the window needs PySide6, which is not installed: pip install 'kikiwake[overlay]'"
+        )
+    if sys.platform in ("win32", "darwin"):
+        return
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")):
+        raise OverlayError("there is no screen for the window: neither DISPLAY nor WAYLAND_DISPLAY")
+    # Elsewhere: where Qt finds no screen, it ends the process.
+    program = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
+    command = [sys.executable, "-c", program]
+    environment = os.environ | _platform()
+    try:
+        tried = subprocess.run(
+            command, capture_output=True, env=environment, timeout=_TRY_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise OverlayError("there is no screen for the window: it does not answer") from None
+    if tried.returncode:
+        said = tried.stderr.decode(errors="replace").splitlines()
+        why = next((line for line in said if line.startswith("qt.qpa")), "").strip()
+        raise OverlayError(
+            f"there is no screen for the window ({why or 'Qt does not start'}); on Debian and "
+            f"Ubuntu it needs the packages {PACKAGES}"
+        )
+
+
+def show(
+    recognizer: Recognizer,
+    take: Callable[[Result], object] | None = None,
+    *,
+    samples: Samples | None = None,
+) -> None:
+    """Show who is speaking in a window, until it is quit or the sound ends.
+
+    Call it in the main thread, where it stays. The results are read in a thread of their own, so
+    nothing in the window holds them up.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        Entered.
+    take : callable, optional
+        Gets each result, in that other thread; never after this function has returned, but for the
+        one it may be busy with.
+    samples : callable, optional
+        Gives the last second of sound as float32, mono, for the waveform of the full mode; called
+        thirty times a second while that is shown. Without it, the loudness of the results is drawn.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, or SIGTERM.
+    KikiwakeError
+        As the iterator of the recognizer.
+    """
+    os.environ.update(_platform())
+    from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Signal
+    from PySide6.QtWidgets import QApplication
+
+    from .motion import motion_is_reduced
+    from .place import load_memory
+    from .tray import Tray
+    from .window import OverlayWindow, language
+    from .x11 import is_composited
+
+    class Bridge(QObject):
+        """Brings what happens in the thread of the results to the window's."""
+
+        cast_changed = Signal(object)
+        ended = Signal()
+
+    running = QApplication.instance()
+    application = running if isinstance(running, QApplication) else QApplication(["kikiwake"])
+    application.setQuitOnLastWindowClosed(False)
+    application.setApplicationDisplayName("Kikiwake")
+    said = language()
+    cast = recognizer.cast
+    window = OverlayWindow(
+        cast,
+        load_memory(),
+        samples=samples,
+        said=said,
+        moving=not motion_is_reduced(),
+        composited=application.platformName() != "xcb" or is_composited(),
+    )
+    tray = Tray(window, said, application.quit)
+    tray.name_cast(cast.card.name)
+    bridge = Bridge()
+    bridge.cast_changed.connect(window.set_cast)
+    bridge.cast_changed.connect(lambda new: tray.name_cast(new.card.name))
+    bridge.ended.connect(application.quit)
+    stopping = threading.Event()
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        known = cast
+        try:
+            for result in recognizer:
+                if stopping.is_set():
+                    return
+                if recognizer.cast is not known:
+                    known = recognizer.cast
+                    bridge.cast_changed.emit(known)
+                window.feed.take(result)
+                if take is not None:
+                    take(result)
+        except BaseException as error:  # raised in the main thread
+            errors.append(error)
+        finally:
+            if not stopping.is_set():
+                bridge.ended.emit()
+
+    reader = threading.Thread(target=read, name="kikiwake-results", daemon=True)
+    with _Signals() as signals:
+        notifier = QSocketNotifier(signals.number, QSocketNotifier.Type.Read)
+        notifier.activated.connect(lambda: application.quit() if signals.caught() else None)
+        window.start()
+        reader.start()
+        try:
+            application.exec()
+        finally:
+            stopping.set()
+            notifier.setEnabled(False)
+            reader.join(_PATIENCE_S)
+            tray.close()
+            window.end()
+            application.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    if errors:
+        raise errors[0]
+    if signals.was_caught:
+        raise KeyboardInterrupt
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM, as something that Qt can wait for: Python's handlers would not run."""
+
+    def __init__(self) -> None:
+        self.was_caught = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        self._reads, self._writes = socket.socketpair()
+        for end in (self._reads, self._writes):
+            end.setblocking(False)
+        self.number = self._reads.fileno()
+        self._before_fd = signal.set_wakeup_fd(self._writes.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._catch)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._before_fd)
+        self._reads.close()
+        self._writes.close()
+
+    def caught(self) -> bool:
+        """Read what came, which lets Python's handlers run; say whether it is to end."""
+        self._reads.recv(64)
+        return self.was_caught
+
+    def _catch(self, *_: object) -> None:
+        self.was_caught = True
+
+
+def _platform() -> dict[str, str]:
+    """Have Qt use XWayland where there is one: on Wayland itself no window can stay on top."""
+    environment = os.environ
+    if environment.get("QT_QPA_PLATFORM") or not sys.platform.startswith("linux"):
+        return {}
+    if environment.get("WAYLAND_DISPLAY") and environment.get("DISPLAY"):
+        return {"QT_QPA_PLATFORM": "xcb;wayland"}
+    return {}
