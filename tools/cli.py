@@ -170,6 +170,16 @@ def _with_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
     return decorate
 
 
+_Overlay = Annotated[
+    bool | None,
+    typer.Option(
+        "--overlay/--no-overlay",
+        help="Show the window over the video, or do not; otherwise where there can be one.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 @_with_settings("input")
 def demo(
@@ -180,14 +190,7 @@ def demo(
         bool, typer.Option("--json", help="Print a JSON line for each result instead.")
     ] = False,
     play: Annotated[bool, typer.Option("--play", help="Play the sound, too.")] = False,
-    overlay: Annotated[
-        bool | None,
-        typer.Option(
-            "--overlay/--no-overlay",
-            help="Show the window over the video, or do not; otherwise where there can be one.",
-            show_default=False,
-        ),
-    ] = None,
+    overlay: _Overlay = None,
 ) -> None:
     """Recognize the demo sound that ships, and compare with who really speaks in it."""
     if play and fast:
@@ -256,14 +259,7 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line for each result instead.")
     ] = False,
-    overlay: Annotated[
-        bool | None,
-        typer.Option(
-            "--overlay/--no-overlay",
-            help="Show the window over the video, or do not; otherwise where there can be one.",
-            show_default=False,
-        ),
-    ] = None,
+    overlay: _Overlay = None,
 ) -> None:
     r"""Name who speaks, live, until Ctrl-C or the end of the sound.
 
