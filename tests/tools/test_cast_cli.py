@@ -17,7 +17,14 @@ import msgspec
 import pytest
 
 from kikiwake.errors import CastError
-from kikiwake.models.cast import CARD_NAME, NETWORK_NAME, Cast, CastCard, load_cast
+from kikiwake.models.cast import (
+    CARD_NAME,
+    NETWORK_NAME,
+    Calibration,
+    Cast,
+    CastCard,
+    load_cast,
+)
 from kikiwake.models.starter import STARTER_CAST
 from kikiwake.tools import cast_files, cli
 from kikiwake.tools.cast_cli import cast_app
@@ -124,7 +131,10 @@ def with_portraits(cast: Cast, *names: str, data: bytes = PNG) -> Cast:
 
 def change_card(folder: Path, **changes: object) -> None:
     path = folder / CARD_NAME
-    text = json.loads(path.read_text(encoding="utf-8")) | changes
+    text = json.loads(path.read_text(encoding="utf-8"))
+    if "characters" in changes:
+        text["calibration"]["sureness"] = []  # of others
+    text |= changes
     path.write_text(json.dumps(text), encoding="utf-8")
 
 
@@ -169,7 +179,10 @@ def test_show_a_portrait(cast, own, starter) -> None:
 
 def test_show_json_is_the_card(cast, own, starter) -> None:
     characters = [msgspec.structs.replace(starter.card.characters[0], name="ピコ")]
-    card = msgspec.structs.replace(starter.card, characters=tuple(characters))
+    calibration = Calibration(sureness=starter.card.calibration.sureness[:1])
+    card = msgspec.structs.replace(
+        starter.card, characters=tuple(characters), calibration=calibration
+    )
     msgspec.structs.replace(starter, card=card).save(own)
     done = cast("show", own, "--json")
     assert (done.code, done.err) == (0, "")
