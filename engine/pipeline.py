@@ -253,10 +253,8 @@ class Pipeline:
         return self._result(speech)
 
     def _result(self, speech: bool) -> Result:
-        shares, shown = (
-            self._smoother.shares[: len(self.cast.card.characters)],
-            self._smoother.shown,
-        )
+        shares = self._smoother.shares[: len(self.cast.card.characters)]
+        shown = self._smoother.shown
         top: tuple[Candidate, ...] = ()
         if speech:
             order = np.argsort(-shares, kind="stable")[:TOP]

@@ -53,7 +53,8 @@ _PATCHES_A_BED = 30
 _FEWEST_BEDS, _MOST_BEDS = 5, 300
 _MADE_KINDS: tuple[Kind, ...] = ("music", "noise", "effects")
 _MADE_S = 8.0
-# So many of all backgrounds besides are two at once: music under effects sounds like neither.
+# So many besides, as a share of all backgrounds, are two at once: music under effects sounds like
+# neither. The second is quieter by up to this.
 _BOTH_SHARE = 0.5
 _BOTH_DB = 12.0
 
@@ -518,10 +519,10 @@ def _backgrounds(
         alone = [bed for _, bed in beds[part]]
         rng = np.random.default_rng((recipe.seed, PARTS.index(part)))
         for _ in range(round(_BOTH_SHARE * len(alone)) if len(alone) > 1 else 0):
-            longer, other = (alone[n] for n in rng.permutation(len(alone))[:2])
+            first, second = (alone[n] for n in rng.permutation(len(alone))[:2])
             gain = np.float32(10 ** (rng.uniform(-_BOTH_DB, 0) / 20))
-            both = np.resize(longer, max(len(longer), round(_MADE_S * rate)))
-            beds[part].append((-1, both + gain * np.resize(other, len(both))))
+            first = np.resize(first, max(len(first), round(_MADE_S * rate)))
+            beds[part].append((-1, first + gain * np.resize(second, len(first))))
     return beds
 
 
