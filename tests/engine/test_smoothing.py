@@ -155,7 +155,7 @@ def test_a_gap_counts_by_its_length_however_it_is_split(past, posterior, gaps):
 
 
 def test_a_gap_weakens_the_past():
-    with_gap, without = smoother(change_share=1), smoother(change_share=1)
+    with_gap, without = (smoother(time_constant_ms=600, change_share=1) for _ in range(2))
     for s in (with_gap, without):
         hear(s, 0.9, 0.05, 0.05, ms=250)
     with_gap.pass_time(3000.0)

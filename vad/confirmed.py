@@ -1,0 +1,109 @@
+"""Two detectors in a row: WebRTC's is always awake, Silero's confirms what it finds."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .silero import SileroVad
+from .webrtc import WebRtcVad
+
+# Silero's listens on for so long after WebRTC's last speech, in ms: longer than a word's pause, so
+# that it is not woken anew within a sentence.
+_ATTENTION_MS = 500.0
+# What it is told of the sound before that which woke it, in ms: a recurrent network needs to have
+# heard some of what a voice stands out of.
+_LEAD_IN_MS = 256.0
+
+
+class ConfirmedVad:
+    """WebRTC's detector, confirmed by Silero's.
+
+    WebRTC's costs next to nothing and hardly misses a voice, but takes most music for one; Silero's
+    tells them apart. It is asked only while WebRTC's hears something, so that silence stays cheap.
+
+    Parameters
+    ----------
+    aggressiveness : int in [0, 3]
+        Of WebRTC's: how readily a frame is taken for no speech.
+
+    Raises
+    ------
+    ValueError
+        `aggressiveness` out of range.
+
+    Notes
+    -----
+    A `VoiceActivityDetector` of frames of 32 ms at 16 kHz.
+    """
+
+    sample_rate = 16000
+    frame_samples = SileroVad.frame_samples
+    latency = 0
+
+    def __init__(self, aggressiveness: int = 1) -> None:
+        self._webrtc = WebRtcVad(aggressiveness)
+        self._silero = SileroVad()
+        frame_ms = self.frame_samples / self.sample_rate * 1000
+        self._attention = round(_ATTENTION_MS / frame_ms)  # in frames
+        self._kept: deque[NDArray[np.float32]] = deque(maxlen=round(_LEAD_IN_MS / frame_ms))
+        self._piece = np.zeros(self._webrtc.frame_samples, np.float32)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._filled = 0  # of a piece for WebRTC's that is not whole yet
+        self._kept.clear()
+        self._quiet = self._attention  # frames since WebRTC's heard speech
+
+    def reset(self) -> None:
+        """Forget the stream: as just built."""
+        self._webrtc.reset()
+        self._silero.reset()
+        self._clear()
+
+    def process(self, frame: NDArray[np.float32]) -> float:
+        """Take the next frame of the stream.
+
+        Parameters
+        ----------
+        frame : ndarray of float32, shape (512,)
+            Mono samples in [-1, 1]; what lies beyond is clipped.
+
+        Returns
+        -------
+        float in [0, 1]
+            Probability of speech; 0 where WebRTC's has heard none for half a second.
+
+        Raises
+        ------
+        ValueError
+            `frame` has another shape.
+        """
+        if frame.shape != (self.frame_samples,):
+            raise ValueError(f"frame has shape {frame.shape}, must be ({self.frame_samples},)")
+        awake = self._quiet < self._attention
+        self._quiet = 0 if self._heard(frame) else self._quiet + 1
+        if self._quiet >= self._attention:
+            self._kept.append(frame.copy())
+            return 0.0
+        if not awake:
+            self._silero.reset()
+            for before in self._kept:
+                self._silero.process(before)
+            self._kept.clear()
+        return self._silero.process(frame)
+
+    def _heard(self, frame: NDArray[np.float32]) -> bool:
+        """Tell whether WebRTC's, whose frames are shorter, found speech in those that end here."""
+        heard, at = False, 0
+        while at < len(frame):
+            n = min(len(frame) - at, len(self._piece) - self._filled)
+            self._piece[self._filled : self._filled + n] = frame[at : at + n]
+            self._filled += n
+            at += n
+            if self._filled == len(self._piece):
+                self._filled = 0
+                heard |= self._webrtc.process(self._piece) > 0
+        return heard
