@@ -72,7 +72,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="Speech in all, in milliseconds, that must be heard since the last pause "
             "before the gate opens. More than onset_ms, it keeps out short sounds.",
         ),
-    ] = 160.0
+    ] = 0.0
     hangover_ms: Annotated[
         float,
         Meta(

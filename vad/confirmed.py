@@ -13,6 +13,12 @@ from .webrtc import WebRtcVad
 # Silero's listens on for so long after WebRTC's last speech, in ms: longer than a word's pause, so
 # that it is not woken anew within a sentence.
 _ATTENTION_MS = 500.0
+# In sound that has gone on for so long without a voice, in ms, as music does, a voice is believed
+# once it has been there for some time. One that begins out of silence is believed at once: in half
+# an hour of music and noise, all that Silero's took for voices, and was none, came out of sound.
+_DOUBT_MS = 1000.0
+_PROOF_MS = 128.0
+_VOICE = 0.5
 # What it is told of the sound before that which woke it, in ms: a recurrent network needs to have
 # heard some of what a voice stands out of.
 _LEAD_IN_MS = 256.0
@@ -23,6 +29,7 @@ class ConfirmedVad:
 
     WebRTC's costs next to nothing and hardly misses a voice, but takes most music for one; Silero's
     tells them apart. It is asked only while WebRTC's hears something, so that silence stays cheap.
+    In sound that goes on and on without a voice, a voice has to stay for a moment to be believed.
 
     Parameters
     ----------
@@ -47,7 +54,10 @@ class ConfirmedVad:
         self._webrtc = WebRtcVad(aggressiveness)
         self._silero = SileroVad()
         frame_ms = self.frame_samples / self.sample_rate * 1000
-        self._attention = round(_ATTENTION_MS / frame_ms)  # in frames
+        # All in frames.
+        self._attention = round(_ATTENTION_MS / frame_ms)
+        self._doubt = round(_DOUBT_MS / frame_ms)
+        self._proof = round(_PROOF_MS / frame_ms)
         self._kept: deque[NDArray[np.float32]] = deque(maxlen=round(_LEAD_IN_MS / frame_ms))
         self._piece = np.zeros(self._webrtc.frame_samples, np.float32)
         self._clear()
@@ -56,6 +66,8 @@ class ConfirmedVad:
         self._filled = 0  # of a piece for WebRTC's that is not whole yet
         self._kept.clear()
         self._quiet = self._attention  # frames since WebRTC's heard speech
+        self._voiceless = 0  # frames of sound since a voice was believed, or since silence
+        self._voiced = 0  # frames of a voice up to now, unbroken
 
     def reset(self) -> None:
         """Forget the stream: as just built."""
@@ -74,7 +86,8 @@ class ConfirmedVad:
         Returns
         -------
         float in [0, 1]
-            Probability of speech; 0 where WebRTC's has heard none for half a second.
+            Probability of speech; 0 where WebRTC's has heard none for half a second, and where a
+            voice is not believed yet.
 
         Raises
         ------
@@ -87,13 +100,19 @@ class ConfirmedVad:
         self._quiet = 0 if self._heard(frame) else self._quiet + 1
         if self._quiet >= self._attention:
             self._kept.append(frame.copy())
+            self._voiceless = self._voiced = 0
             return 0.0
         if not awake:
             self._silero.reset()
             for before in self._kept:
                 self._silero.process(before)
             self._kept.clear()
-        return self._silero.process(frame)
+        probability = self._silero.process(frame)
+        self._voiced = self._voiced + 1 if probability >= _VOICE else 0
+        if self._voiceless >= self._doubt and self._voiced < self._proof:
+            return 0.0
+        self._voiceless = 0 if self._voiced else self._voiceless + 1
+        return probability
 
     def _heard(self, frame: NDArray[np.float32]) -> bool:
         """Tell whether WebRTC's, whose frames are shorter, found speech in those that end here."""

@@ -137,3 +137,25 @@ def test_silence_after_speech_costs_silero_nothing(monkeypatch):
     found = probabilities(vad, np.zeros(5 * 16000, np.float32))
     assert not found[-100:].any()
     assert len(asked) * 512 < 16000  # of the five seconds, what WebRTC's takes to fall silent
+
+
+def test_in_sound_that_goes_on_a_voice_must_stay_to_be_believed(monkeypatch):
+    """What Silero's says is given here: for 64 ms, after two seconds of sound or of silence."""
+    hiss = np.random.default_rng(0).normal(0, 0.05, (80, 512)).astype("f4")
+    said = iter(())
+    monkeypatch.setattr(SileroVad, "process", lambda self, frame: next(said))
+
+    def believed(before, frames_of_voice):
+        nonlocal said
+        vad = load_detector("both")
+        said = iter([0.1] * 1000)
+        for frame in before:
+            vad.process(frame)
+        said = iter([0.1] * 10 + [0.9] * 1000)  # ten: what it is told of the sound before
+        found = [vad.process(frame) for frame in hiss[: 10 + frames_of_voice]]
+        return [probability for probability in found if probability >= 0.5]
+
+    silence = np.zeros((70, 512), np.float32)
+    assert len(believed(silence, 2)) >= 1
+    assert believed(hiss[:70], 2) == []
+    assert len(believed(hiss[:70], 10)) == 7
