@@ -25,7 +25,7 @@ from kikiwake.tools.dataset import PatchSet
 WORK = Path("build/voices")
 PEER = Path(__file__).parent / "figures" / "voices_resemblyzer.json"
 FEATURES = FeatureSettings()
-PRESET, COPIES = "medium", 8
+PRESET, COPIES = "medium", 10
 TRAINED_ON = "mixed18", "drascula"  # together all voices
 HOP = voices.RATE // 4
 

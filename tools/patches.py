@@ -27,6 +27,8 @@ MIN_SPEECH_S = 0.12
 # The label stays over a pause of this length within a sentence.
 MAX_TAIL_S = 0.2
 BACKGROUND_SHARE = 0.25
+# How loud a voice is above the music, in dB.
+SNR_DB = -5.0, 25.0
 # What sound has been sampled at on its way, by chance: the names must not depend on it.
 SAMPLE_RATES = 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000
 
@@ -123,42 +125,46 @@ class PatchComposer:
     def _somebody(self, label: int, rng: np.random.Generator) -> tuple[_Float, Origin]:
         kind = rng.random()
         number, clip = self._clip(label, rng)
-        if kind < 0.55 and len(clip) > self._patch:
+        if kind < 0.55 and len(clip) > self._patch:  # in the midst of a clip
             begin = int(rng.integers(len(clip) - self._patch + 1))
             voice = clip[begin : begin + self._patch].copy()
-        elif kind < 0.88:
-            heard = min(int(rng.uniform(MIN_SPEECH_S, 0.48) * self._rate), self._patch, len(clip))
-            begin = heard - self._patch
-            voice = self._onset(clip[:heard], rng)
         else:
-            tail = int(rng.uniform(0.02, MAX_TAIL_S) * self._rate)
-            begin = len(clip) + tail - self._patch
-            voice = np.concatenate([clip, np.zeros(tail, np.float32)])[-self._patch :]
-            voice = _pad_before(voice, self._patch)
+            if kind < 0.88:  # its beginning
+                tail = 0
+                heard = int(rng.uniform(MIN_SPEECH_S * self._rate, 0.96 * self._patch))
+                spoken = clip[:heard]
+                begin = len(spoken) - self._patch
+            else:  # its end, and a moment more
+                tail = min(int(rng.uniform(0.02, MAX_TAIL_S) * self._rate), self._patch // 2)
+                spoken = clip[-(self._patch - tail) :]
+                begin = len(clip) + tail - self._patch
+            voice = np.zeros(self._patch, np.float32)
+            room = self._patch - tail - len(spoken)
+            voice[room : room + len(spoken)] = spoken
+            self._lead_in(voice[:room], label, rng)
         if rng.random() < 0.55:
-            bed = _cut(self._bed(rng), self._patch, rng)
-            voice = voice + bed * _gain_for_snr(voice, bed, rng.uniform(0, 25))
+            bed = self._cut(rng)
+            voice = voice + bed * _gain_for_snr(voice, bed, rng.uniform(*SNR_DB))
         return voice, Origin(number, begin)
 
-    def _onset(self, beginning: _Float, rng: np.random.Generator) -> _Float:
-        """Begin of a clip at the end of the patch, after silence or after somebody else."""
-        voice = _pad_before(beginning, self._patch)
-        if rng.random() < 0.45:
-            _, other = self._clip(int(rng.integers(len(self._clips))), rng)
-            gap = int(rng.uniform(0.0, 0.3) * self._rate)
-            room = self._patch - len(beginning) - gap
+    def _lead_in(self, before: _Float, label: int, rng: np.random.Generator) -> None:
+        """Fill what comes before a clip: somebody else, the same voice, or, as it is, nobody."""
+        kind = rng.random()
+        if kind < 0.7:
+            who = int(rng.integers(len(self._clips))) if kind < 0.4 else label
+            _, clip = self._clip(who, rng)
+            room = len(before) - int(rng.uniform(0.0, 0.3) * self._rate)
             if room > 0:
-                before = other[-room:] * 10 ** (rng.uniform(-5, 5) / 20)
-                voice[room - len(before) : room] += before
-        return voice
+                spoken = clip[-room:] * np.float32(10 ** (rng.uniform(-5, 5) / 20))
+                before[room - len(spoken) : room] = spoken
 
     def _nobody(self, rng: np.random.Generator) -> _Float:
         kind = rng.random()
         if kind < 0.12:  # quiet: the recorder's own noise, added later, is all there is
             return np.zeros(self._patch, np.float32)
-        sound = _cut(self._bed(rng), self._patch, rng)
+        sound = self._cut(rng)
         if kind > 0.75:  # begins just now: not all that begins is a voice
-            sound[: self._patch - int(rng.uniform(0.03, 0.48) * self._rate)] = 0
+            sound[: self._patch - int(rng.uniform(0.03 * self._rate, 0.96 * self._patch))] = 0
         if kind < 0.2:  # the end of a voice, long enough ago
             _, clip = self._clip(int(rng.integers(len(self._clips))), rng)
             heard = int(rng.uniform(0.02, 0.14) * self._rate)
@@ -189,17 +195,24 @@ class PatchComposer:
         clips = self._clips[label]
         return clips[int(rng.integers(len(clips)))]
 
-    def _bed(self, rng: np.random.Generator) -> _Float:
-        return self._background[int(rng.integers(len(self._background)))]
+    def _cut(self, rng: np.random.Generator) -> _Float:
+        """Cut a patch out of a background, half of the time played faster, slower or backwards.
 
-
-def _cut(y: _Float, n: int, rng: np.random.Generator) -> _Float:
-    start = int(rng.integers(len(y) - n + 1))
-    return y[start : start + n].copy()
-
-
-def _pad_before(y: _Float, n: int) -> _Float:
-    return np.concatenate([np.zeros(max(0, n - len(y)), np.float32), y])
+        So a few minutes of music become many, whose notes and beats a voice still has not.
+        """
+        sound = self._background[int(rng.integers(len(self._background)))]
+        speed = 1.0
+        if rng.random() < 0.5:
+            speed = rng.uniform(0.75, 1.33)
+        n = min(len(sound), 2 + int(self._patch * speed))
+        begin = int(rng.integers(len(sound) - n + 1))
+        cut = sound[begin : begin + n]
+        if speed == 1.0:
+            return cut[: self._patch].copy()
+        if rng.random() < 0.5:
+            cut = cut[::-1]
+        places = np.linspace(0, n - 1, self._patch)
+        return np.interp(places, np.arange(n), cut).astype(np.float32)
 
 
 def _gain_for_snr(voice: _Float, bed: _Float, snr_db: float) -> np.float32:

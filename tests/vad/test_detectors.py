@@ -17,7 +17,7 @@ from kikiwake.vad.silero import SileroVad
 
 DETECTORS = [
     *(("webrtc", {"aggressiveness": mode}) for mode in range(4)),
-    *(("both", {"aggressiveness": mode}) for mode in (1, 3)),
+    ("both", {}),
     ("silero", {}),
 ]
 
