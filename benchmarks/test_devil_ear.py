@@ -6,8 +6,10 @@ trains on, not on those validated on here (``README.md`` names the one exception
 the last one's weights are taken.
 """
 
+import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -48,6 +50,61 @@ def figures_of(split: str, seed: int) -> dict[str, object]:
         "actors": figures.actors.top1,
         "heard": {h.seconds: {"top1": h.top1, "macro": h.macro_recall} for h in figures.heard},
     }
+
+
+def inner_split(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Split what the random split trains on: up to twelve of each character are asked for."""
+    numbers = data.part("train")
+    label = np.asarray(data.rows[numbers]["label"])
+    rng = np.random.default_rng(77)
+    asked = []
+    for character in np.unique(label):
+        its = np.flatnonzero(label == character)
+        asked += [*rng.choice(its, min(12, len(its) // 8), replace=False)]
+    asked = np.sort(asked)
+    return numbers[np.setdiff1d(np.arange(len(numbers)), asked)], numbers[asked]
+
+
+def test_passes(report):
+    """How much twice the passes over 8,000 patches bring, in a split that no figure is given of."""
+    pytest.importorskip("tensorflow")
+    if not WINDOWS.exists():
+        pytest.skip(f"{WINDOWS} is not there")
+    from kikiwake.tools import batches, train, training
+
+    patches = WORK / "origin"
+    if not (patches / "patches.json").exists():
+        import_devil_ear(WINDOWS, patches, "origin")
+    data = Dataset(patches)
+    learnt, asked = inner_split(data)
+    usual = training.recipe_for(PRESET, len(learnt))
+    found = {}
+    for passes in (usual.epochs, 2 * usual.epochs):
+        begun = time.monotonic()
+        trained = train.train(
+            data.patches(learnt),
+            data.patches(asked),
+            network=train.NETWORKS[PRESET],
+            recipe=msgspec.structs.replace(usual, epochs=passes),
+            n_classes=data.card.n_classes,
+            folder=WORK / f"passes-{passes}",
+            names=train.names_of(data),
+            following=batches.following_patches(data.rows[learnt], data.card.features.patch_s),
+            beds=lambda: train.make_beds(data.card.features, 0),
+        )
+        last = trained.card.epochs[-1]
+        found[passes] = {"top1": last.validation_top1, "seconds": time.monotonic() - begun}
+    report(
+        f"{len(learnt)} patches trained on, {len(asked)} asked for: "
+        + "; ".join(
+            f"{passes} passes {100 * of['top1']:.1f} % right in {of['seconds'] / 60:.1f} minutes"
+            for passes, of in found.items()
+        ),
+        "devil_ear_passes",
+        found,
+    )
+    once, twice = (of["top1"] for of in found.values())
+    assert twice - once < 0.01
 
 
 def test_devil_ear(report):

