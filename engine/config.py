@@ -81,7 +81,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="The gate stays open for this long, in milliseconds, after speech was "
             "last heard. Longer: fewer gaps within a sentence, names stay longer after its end.",
         ),
-    ] = 380.0
+    ] = 350.0
     minimum_share: Annotated[
         float,
         Meta(
@@ -104,7 +104,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
             "Longer: steadier names, later corrections. 0 takes every guess as it comes.",
         ),
-    ] = 1000.0
+    ] = 600.0
     change_ms: Annotated[
         float,
         Meta(
@@ -122,7 +122,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Once another voice, or nobody, holds this share of the shorter smoothing, "
             "what was heard before is let go. 1: never; a new voice has to outweigh the old one.",
         ),
-    ] = 0.6
+    ] = 0.65
     switching_margin: Annotated[
         float,
         Meta(
