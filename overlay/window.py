@@ -32,7 +32,6 @@ from PySide6.QtGui import (
     QFont,
     QFontInfo,
     QGuiApplication,
-    QMouseEvent,
     QPainter,
     QPainterPath,
     QPaintEvent,
@@ -44,11 +43,18 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from ..engine.result import Result
 from ..models.cast import Cast
+from .compact import Compact
 from .feed import Feed, Samples
-from .look import DARK, LIGHT, Look, Portraits, Theme, draw_card, mixed, width_of
+from .full import Full
+from .grip import GRIP, Grip, window_flags
+from .ink import DARK, LIGHT, Theme, draw_card, mixed
+from .look import Look, width_of
+from .notice import Notice
 from .place import MODES, Area, Memory, Mode, place_of, save_memory, snapped
+from .portraits import Portraits
 from .shown import NOBODY, WAITING, notice_of, who_speaks
-from .views import ALL, Compact, Full, Step, Timeline, View, grip_dots
+from .timeline import Timeline
+from .view import ALL, Step, View
 from .words import Words, words
 
 FRAME_S = 1 / 30
@@ -61,36 +67,7 @@ _NOTICE_HEIGHT = 28.0
 _NOTICE_LONGEST = 420.0
 _GAP = 6.0
 _SHADOWED = (-SHADOW, -SHADOW, SHADOW, SHADOW)
-_GRIP = QSize(26, 44)
 _LINE_PIXELS = 13.0  # of the desktop's font, at which a unit is a pixel
-
-
-class _Notice:
-    """The quiet line."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.until = 0.0
-        self.opacity = 0.0
-        self._told = ""
-
-    def tell(self, text: str, now: float, seconds: float) -> None:
-        if text == self._told:
-            return
-        self._told = text
-        if text:
-            self.text, self.until = text, now + seconds
-        else:
-            self.until = now
-
-    def step(self, now: float, dt: float, moving: bool) -> Step:
-        left_s = self.until - now
-        aim = 1.0 if self.text and left_s > 0 else 0.0
-        if self.opacity != aim:
-            pace = dt / 0.3 if moving else 1.0
-            self.opacity += max(-pace, min(pace, aim - self.opacity))
-            return Step(ALL, 0.0)
-        return Step((), left_s if aim else None)
 
 
 class _Cards(NamedTuple):
@@ -151,7 +128,7 @@ class OverlayWindow(QWidget):
         theme: Theme | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(None, _flags())
+        super().__init__(None, window_flags())
         for attribute in (
             Qt.WidgetAttribute.WA_TranslucentBackground,
             Qt.WidgetAttribute.WA_NoSystemBackground,
@@ -169,7 +146,7 @@ class OverlayWindow(QWidget):
         self._paused = False
         self._drawn: Result | None = None
         self._named = NOBODY
-        self._notice = _Notice()
+        self._notice = Notice()
         self._dragged = False
         self._stale = True  # all of it is to be drawn anew
         # Elsewhere the system keeps it on top; some have no way to ask for it.
@@ -181,7 +158,7 @@ class OverlayWindow(QWidget):
         self._timer.timeout.connect(self._frame)
         self._woken.connect(self._wake)
         self.feed = Feed(self._woken.emit)
-        self._grip = _Grip(self)
+        self._grip = Grip(self)
         self._portraits: Portraits | None = None
         self._set_cast(cast)
         self._view = self._new_view(self.memory.mode)
@@ -592,7 +569,7 @@ class OverlayWindow(QWidget):
     def grip_rect(self) -> QRect:
         """Where the grip belongs: at the end of the card that is away from the portrait."""
         card, scale = self._card_rect(), self._scale()
-        width, height = round(_GRIP.width() * scale), round(_GRIP.height() * scale)
+        width, height = round(GRIP.width() * scale), round(GRIP.height() * scale)
         height = min(height, card.height())
         x = card.left() if self._view.grip_left else card.right() + 1 - width
         y = card.top() + (min(card.height(), round(60 * scale)) - height) // 2
@@ -678,91 +655,6 @@ class OverlayWindow(QWidget):
         painter.drawEllipse(QPointF(17, rect.height() / 2), 3.6, 3.6)
         place = QRectF(29, 0, rect.width() - 29 - 15, rect.height())
         self._look.text(painter, place, self._notice.text, self._small(), theme.text)
-
-
-class _Grip(QWidget):
-    """A small window of its own on the card: so it takes the mouse also where the card does not."""
-
-    def __init__(self, card: OverlayWindow) -> None:
-        super().__init__(None, _flags())
-        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
-        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
-        self.setAttribute(Qt.WidgetAttribute.WA_MacAlwaysShowToolWindow)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setWindowTitle("Kikiwake")
-        self.setCursor(Qt.CursorShape.OpenHandCursor)
-        self._card = card
-        self._held_at: QPoint | None = None
-
-    @property
-    def held(self) -> bool:
-        """It is being dragged."""
-        return self._held_at is not None
-
-    def appear(self) -> None:
-        """Be where it belongs."""
-        self.follow()
-        self.show()
-        self._card.put_above(self)
-
-    def follow(self) -> None:
-        """Go where the card goes."""
-        self.setGeometry(self._card.grip_rect())
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Take hold."""
-        if event.button() != Qt.MouseButton.LeftButton:
-            return
-        if QGuiApplication.platformName().startswith("wayland"):
-            # There a window does not know where it is; the compositor moves it.
-            self._card.windowHandle().startSystemMove()
-            return
-        self._held_at = event.globalPosition().toPoint() - self._card.pos()
-        self.setCursor(Qt.CursorShape.ClosedHandCursor)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Pull the card along."""
-        if self._held_at is not None:
-            self._card.drag_to(event.globalPosition().toPoint() - self._held_at)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Let go."""
-        if event.button() == Qt.MouseButton.LeftButton and self._held_at is not None:
-            self._held_at = None
-            self.setCursor(Qt.CursorShape.OpenHandCursor)
-            self._card.drop()
-            self.follow()
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Show it another way."""
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._card.next_mode()
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
-        """Ask for the menu."""
-        self._card.menu_wanted.emit(event.globalPos())
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """Draw six dots; on nothing, a window would not take the mouse everywhere."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(128, 128, 128, 1))
-        scale = self.height() / _GRIP.height()
-        painter.scale(scale, scale)
-        place = QRectF(0, 0, self.width() / scale, self.height() / scale)
-        grip_dots(painter, place, self._card.grip_colour)
-        painter.end()
-
-
-def _flags() -> Qt.WindowType:
-    return (
-        Qt.WindowType.Tool
-        | Qt.WindowType.FramelessWindowHint
-        | Qt.WindowType.WindowStaysOnTopHint
-        | Qt.WindowType.WindowDoesNotAcceptFocus
-        | Qt.WindowType.NoDropShadowWindowHint
-        | Qt.WindowType.X11BypassWindowManagerHint
-    )
 
 
 def _area(screen: QScreen) -> Area:

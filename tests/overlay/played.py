@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication
 from kikiwake import load_cast
 from kikiwake.engine.result import Candidate, Result
 from kikiwake.models.cast import Cast, Character
-from kikiwake.overlay.look import DARK
+from kikiwake.overlay.ink import DARK
 from kikiwake.overlay.place import Memory
 from kikiwake.overlay.window import OverlayWindow
 from kikiwake.overlay.words import ENGLISH

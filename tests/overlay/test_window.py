@@ -37,10 +37,12 @@ from kikiwake.engine.result import Candidate
 from kikiwake.models.cast import Cast
 from kikiwake.overlay import tray as tray_module
 from kikiwake.overlay import window as window_module
-from kikiwake.overlay.look import LIGHT, Look, decode_portrait
+from kikiwake.overlay.full import Full
+from kikiwake.overlay.ink import LIGHT
+from kikiwake.overlay.look import Look
 from kikiwake.overlay.place import Memory, Place, load_memory, memory_path
+from kikiwake.overlay.portraits import decode_portrait
 from kikiwake.overlay.tray import Tray
-from kikiwake.overlay.views import Full
 from kikiwake.overlay.words import ENGLISH
 from kikiwake.overlay.words import JAPANESE as IN_JAPANESE
 
