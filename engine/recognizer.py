@@ -29,6 +29,7 @@ from .device import DeviceSource
 from .pipeline import Pipeline
 from .result import Counters, Result, State
 from .source import Source
+from .waveform import Waveform
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ class Recognizer:
         self.source = source
         self._results: queue.Queue[Result] = queue.Queue(QUEUE_RESULTS)
         self._latest: Result | None = None
+        self._waveform: Waveform | None = None
         self._missed = 0
         self._iterated = False
         self._changes: queue.SimpleQueue[tuple[Settings, Cast]] = queue.SimpleQueue()
@@ -154,12 +156,18 @@ class Recognizer:
         """The newest result, None before the first; from any thread, at any time."""
         return self._latest
 
+    @property
+    def waveform(self) -> Waveform | None:
+        """The newest sound, to be drawn; None before entering. Another one with new settings."""
+        return self._waveform
+
     def __enter__(self) -> Self:
         if self._worker is not None:
             raise RuntimeError("a Recognizer is entered once; make another")
         self.source.__enter__()
         try:
             self._pipeline = self._new_pipeline(0.0)
+            self._waveform = self._pipeline.waveform
             self._worker = threading.Thread(target=self._work, name="kikiwake", daemon=True)
             self._worker.start()
         except BaseException:
@@ -375,6 +383,7 @@ class Recognizer:
         for block in self._history.blocks:
             self._pipeline.process(block)
         self._pipeline.bad_samples = 0  # of the past, and counted
+        self._waveform = self._pipeline.waveform
 
     def _watch(self, file: SettingsFile) -> None:
         """Check what the config file says whenever it changes, and hand it to the worker."""
