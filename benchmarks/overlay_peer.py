@@ -3,20 +3,29 @@
 import itertools
 import json
 import math
+import os
 import statistics
 import sys
 import threading
 import time
+from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QApplication
 
 from kikiwake import load_cast
 from kikiwake.engine.result import Candidate, Result
+from kikiwake.engine.waveform import Waveform
+from kikiwake.overlay.app import qt_environment
 from kikiwake.overlay.place import Memory
 from kikiwake.overlay.window import OverlayWindow
 
 HOP_S = 0.025
+RATE = 16_000
+FRAME = 200
+PIXELS = 13  # of the font; a unit is a pixel then
 
 
 class Counted(OverlayWindow):
@@ -34,7 +43,7 @@ def speaks(cast, who, time_s, confidence):
     order = [people[who % len(people)], *(p for p in people if p is not people[who % len(people)])]
     top = tuple(
         Candidate(p.name, p.actor, confidence if i == 0 else (1 - confidence) / 2**i)
-        for i, p in enumerate(order)
+        for i, p in enumerate(order[:8])
     )
     level = -25 + 10 * math.sin(9 * time_s)
     return Result(time_s, True, order[0].name, order[0].actor, confidence, top, level)
@@ -46,9 +55,18 @@ def results(cast, state):
         time_s = hop * HOP_S
         if state == "nobody":
             yield Result(time_s, False, None, None, 0.0, (), -70.0)
+        elif state == "music":
+            yield Result(time_s, False, None, None, 0.0, (), -20.0)
         else:
             sure = 0.75 + 0.2 * math.sin(2.1 * time_s)
             yield speaks(cast, int(time_s / 2), time_s, sure)
+
+
+def sounds(state):
+    """Sound to match, for a second, hop by hop."""
+    y = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    y *= 0.1 * np.abs(np.sin(np.arange(RATE) * 9 / RATE)) if state != "nobody" else 1e-4
+    return itertools.cycle(y.reshape(-1, round(HOP_S * RATE / FRAME), FRAME))
 
 
 def spin(seconds):
@@ -57,27 +75,43 @@ def spin(seconds):
     loop.exec()
 
 
-def cost(window, cast, state, seconds):
+def used_s(but):
+    """CPU time of all threads of this process but one, where the system tells it for each."""
+    try:
+        tasks = [task for task in Path("/proc/self/task").iterdir() if task.name != str(but)]
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+    except OSError:
+        return time.thread_time()  # of the window's thread alone
+
+
+def cost(window, cast, waveform, state, seconds):
     stop = threading.Event()
+    taking_s = 0.0
 
     def feed():
+        nonlocal taking_s
         began = time.monotonic()
-        for number, result in enumerate(results(cast, state)):
+        for number, (result, sound) in enumerate(
+            zip(results(cast, state), sounds(state), strict=False)
+        ):
             stop.wait(max(0.0, began + number * HOP_S - time.monotonic()))
             if stop.is_set():
                 return
+            waveform.push(sound)
+            before = time.thread_time()
             window.feed.take(result)
+            taking_s += time.thread_time() - before
 
     window.paused = state == "hidden"
     thread = threading.Thread(target=feed)
     thread.start()
     spin(2)
-    window.wakes = 0
-    # This thread is the window's alone; what feeds it is another.
-    used, began = time.thread_time(), time.monotonic()
+    window.wakes, taking_s = 0, 0.0
+    # Making results is the work of another; handing them over is not.
+    used, began = used_s(thread.native_id), time.monotonic()
     spin(seconds)
     passed = time.monotonic() - began
-    used = time.thread_time() - used
+    used = used_s(thread.native_id) - used + taking_s
     stop.set()
     thread.join()
     return {"percent": 100 * used / passed, "wakes_per_s": window.wakes / passed}
@@ -89,7 +123,6 @@ def delay(window, cast, seconds):
     paint = window.paintEvent
 
     def timed(event):
-        nonlocal painted
         paint(event)
         QTimer.singleShot(0, note)
 
@@ -120,12 +153,19 @@ def delay(window, cast, seconds):
 
 def main():
     what, mode, state, seconds = *sys.argv[1:4], float(sys.argv[4])
+    os.environ.update(qt_environment())
     application = QApplication(["kikiwake"])
+    font = application.font()
+    font.setPixelSize(PIXELS)
+    application.setFont(QFont(font))
     cast = load_cast()
-    window = Counted(cast, Memory(mode=mode))
+    waveform = Waveform(frame_length=FRAME, sample_rate=RATE)
+    window = Counted(cast, Memory(mode=mode), sound=lambda: waveform)
     window.start(greeting=False)
-    costs = what == "cost"
-    found = cost(window, cast, state, seconds) if costs else delay(window, cast, seconds)
+    if what == "cost":
+        found = cost(window, cast, waveform, state, seconds)
+    else:
+        found = delay(window, cast, seconds)
     print(json.dumps(found))
     window.end()
     application.quit()

@@ -49,8 +49,8 @@ class Waveform:
         self.frame_s = frame_length / sample_rate
         self.count = 0
         self._kept = math.ceil(KEPT_S / self.frame_s)
-        self._lows = np.zeros(self._kept + math.ceil(_SPARE_S / self.frame_s), np.float32)
-        self._highs = np.zeros_like(self._lows)
+        size = self._kept + math.ceil(_SPARE_S / self.frame_s)
+        self._extremes = np.zeros((size, 2), np.float32)
 
     def push(self, frames: NDArray[np.float32]) -> None:
         """Take the next frames.
@@ -61,14 +61,14 @@ class Waveform:
             Not kept.
         """
         # Of a hop that is longer than what is kept, the end; else all of it, in one or two parts.
-        size = len(self._lows)
+        size = len(self._extremes)
         first = max(0, len(frames) - size)
         while first < len(frames):
             at = (self.count + first) % size
             last = min(len(frames), first + size - at)
             part = frames[first:last]
-            part.min(axis=1, out=self._lows[at : at + last - first])
-            part.max(axis=1, out=self._highs[at : at + last - first])
+            part.min(axis=1, out=self._extremes[at : at + last - first, 0])
+            part.max(axis=1, out=self._extremes[at : at + last - first, 1])
             first = last
         self.count += len(frames)
 
@@ -95,11 +95,9 @@ class Waveform:
         if not 0 < n <= self._kept:
             raise ValueError(f"n={n} must be 1 to {self._kept}")
         count = self.count
-        at = np.arange(count - n, count) % len(self._lows)
-        return count, np.stack((self._lows[at], self._highs[at]), axis=1)
+        return count, self._extremes[np.arange(count - n, count) % len(self._extremes)]
 
     def reset(self) -> None:
         """Start a new stream, as just built."""
-        self._lows.fill(0)
-        self._highs.fill(0)
+        self._extremes.fill(0)
         self.count = 0

@@ -20,7 +20,6 @@ from ..errors import KikiwakeError
 
 if TYPE_CHECKING:
     from ..engine.recognizer import Recognizer
-    from .feed import Samples
 
 PACKAGES = (
     "libegl1 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 "
@@ -54,7 +53,7 @@ def check_overlay() -> None:
     # Elsewhere: where Qt finds no screen, it ends the process.
     program = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
     command = [sys.executable, "-c", program]
-    environment = os.environ | _platform()
+    environment = os.environ | qt_environment()
     try:
         tried = subprocess.run(
             command, capture_output=True, env=environment, timeout=_TRY_S, check=False
@@ -73,8 +72,6 @@ def check_overlay() -> None:
 def show(
     recognizer: Recognizer,
     take: Callable[[Result], object] | None = None,
-    *,
-    samples: Samples | None = None,
 ) -> None:
     """Show who is speaking in a window, until it is quit or the sound ends.
 
@@ -88,9 +85,6 @@ def show(
     take : callable, optional
         Gets each result, in that other thread; never after this function has returned, but for the
         one it may be busy with.
-    samples : callable, optional
-        Gives the last second of sound as float32, mono, for the waveform of the full mode; called
-        thirty times a second while that is shown. Without it, the loudness of the results is drawn.
 
     Raises
     ------
@@ -99,7 +93,7 @@ def show(
     KikiwakeError
         As the iterator of the recognizer.
     """
-    os.environ.update(_platform())
+    os.environ.update(qt_environment())
     from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Signal
     from PySide6.QtWidgets import QApplication
 
@@ -124,7 +118,7 @@ def show(
     window = OverlayWindow(
         cast,
         load_memory(),
-        samples=samples,
+        sound=lambda: recognizer.waveform,
         said=said,
         moving=not motion_is_reduced(),
         composited=application.platformName() != "xcb" or is_composited(),
@@ -210,11 +204,15 @@ class _Signals:
         self.was_caught = True
 
 
-def _platform() -> dict[str, str]:
-    """Have Qt use XWayland where there is one: on Wayland itself no window can stay on top."""
+def qt_environment() -> dict[str, str]:
+    """Give what is to be in the environment before Qt is started."""
     environment = os.environ
-    if environment.get("QT_QPA_PLATFORM") or not sys.platform.startswith("linux"):
-        return {}
-    if environment.get("WAYLAND_DISPLAY") and environment.get("DISPLAY"):
-        return {"QT_QPA_PLATFORM": "xcb;wayland"}
-    return {}
+    wanted = {}
+    # Else Qt draws each picture of some size in several threads, which here takes 20 % more.
+    if "QT_NO_GUI_THREADPOOL" not in environment:
+        wanted["QT_NO_GUI_THREADPOOL"] = "1"
+    # XWayland where there is one: on Wayland itself no window can stay on top.
+    ours = environment.get("QT_QPA_PLATFORM") or not sys.platform.startswith("linux")
+    if not ours and environment.get("WAYLAND_DISPLAY") and environment.get("DISPLAY"):
+        wanted["QT_QPA_PLATFORM"] = "xcb;wayland"
+    return wanted

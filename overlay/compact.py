@@ -77,7 +77,7 @@ class Compact(View):
 
     def paint(self, painter: QPainter, dirty: QRectF) -> None:
         """Draw portraits, names and what moves."""
-        line = self._line
+        line, look = self._line, self.look
         whole = painter.opacity()
         shown = [(line.who, line.mix, line.share)]
         if line.mix < 1 and line.before != NOBODY:
@@ -86,19 +86,16 @@ class Compact(View):
             painter.setOpacity(whole * share)
             layer, width = self._layer(who)
             x = self.width - width if self.mirrored else 0.0
-            painter.drawPixmap(QPointF(self._whole(x), 0), layer)
+            look.put(painter, QPointF(x, 0), layer)
             centre = self.width - 30.0 if self.mirrored else 30.0
             if who.kind in ("character", "actor"):
                 circle = QRectF(centre - 25, 5, 50, 50)
-                draw_ring(painter, circle, ring, mark_of(who, self.look), self.look.theme)
+                mark = mark_of(who, look)
+                draw_ring(painter, circle, ring, mark.pattern, look.ink(mark))
             if who.second is not None:
                 x = centre + (-25.0 if self.mirrored else 25.0 - 22)
-                draw_second(painter, who.second, QRectF(x, 33, 22, 22), self.look)
+                draw_second(painter, who.second, QRectF(x, 33, 22, 22), look)
         painter.setOpacity(whole)
-
-    def _whole(self, x: float) -> float:
-        """Round to pixels of the screen, lest the letters blur."""
-        return round(x * self.look.ratio) / self.look.ratio
 
     def _current_width(self) -> float:
         line = self._line
@@ -123,10 +120,9 @@ class Compact(View):
         text_width = min(self._LONGEST, math.ceil(wide) + 1)
         width = self._TEXT_X + text_width + self._GRIP
         layer = look.layer(width, self.height)
-        painter = QPainter(layer)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter = look.painter(layer)
         x = width - 52.0 if self.mirrored else 8.0
-        painter.drawPixmap(QPointF(x, 8), portrait_of(who, look, 44))
+        look.put(painter, QPointF(x, 8), portrait_of(who, look, 44))
         if who.kind != "unknown":
             draw_track(painter, QRectF(x - 3, 5, 50, 50), theme)
         left = self._GRIP if self.mirrored else self._TEXT_X

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPen, QPixmap
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPixmap, QStaticText
 
 from ..engine.result import Candidate, Result
-from .feed import AUDIBLE_DB, LEVELS, RANKED, Feed, Samples
+from .feed import AUDIBLE_DB, RANKED, Feed, Sound
 from .ink import draw_ring, draw_track
 from .look import Look, width_of
 from .shown import NOBODY, Who, who_speaks
@@ -26,14 +25,27 @@ from .view import (
     mark_of,
     portrait_of,
 )
+from .wave import Wave
 
-_SLIDE_S = 0.09
-_WAVE_S = 1 / 20
+# Pictures of the waveform: while somebody is shown, and else.
+_WAVE_S = 1 / 15
+_QUIET_WAVE_S = 1 / 6
+_SLIDE_S = 0.3
 _RERANK_S = 0.3
 
 
 class _Ranked:
-    """A candidate on its way to its place."""
+    """A candidate on its way to its place.
+
+    Attributes
+    ----------
+    place : int
+        Where it belongs, from 0.
+    x, opacity : float
+        Where it is, in places, and how much of it is there.
+    leaving : bool
+        It is not among the likeliest any more, and fades where it is.
+    """
 
     def __init__(self, candidate: Candidate, place: int) -> None:
         self.candidate = candidate
@@ -41,6 +53,23 @@ class _Ranked:
         self.x = float(place)
         self.opacity = 0.0
         self.leaving = False
+        self._way = self.x, self.opacity, self.x, 1.0
+        self._gone_s = 0.0
+
+    def slide(self, dt: float) -> bool:
+        """Go on, fast at first; returns whether it has moved."""
+        goal = float(self.place), 0.0 if self.leaving else 1.0
+        if self._way[2:] != goal:
+            self._way = self.x, self.opacity, *goal
+            self._gone_s = 0.0
+        if (self.x, self.opacity) == goal:
+            return False
+        self._gone_s += dt
+        left = max(0.0, 1 - self._gone_s / _SLIDE_S) ** 3
+        self.x, self.opacity = (
+            aim + (begin - aim) * left for begin, aim in zip(self._way[:2], goal, strict=True)
+        )
+        return True
 
 
 class Full(View):
@@ -49,30 +78,35 @@ class Full(View):
     width = 372.0
     height = 226.0
     radius = 20.0
-    sound = True
-    _BARS = 85
+    _HEAD = QRectF(12, 12, 236, 104)
     _WAVE = QRectF(18, 124, 336, 40)
     _RANKING = QRectF(14, 174, 344, 42)
 
-    def __init__(self, look: Look, feed: Feed, samples: Samples | None = None) -> None:
+    def __init__(self, look: Look, feed: Feed, sound: Sound | None = None) -> None:
         super().__init__(look, feed)
-        self._samples = samples
+        self.sound = True
+        self._sound = sound
         self._line = Headline(look)
         self._gone_at: float | None = None
         self._layers: dict[Who, QPixmap] = {}
+        self._percents: dict[int, QStaticText] = {}
         self._ranked: dict[Key, _Ranked] = {}
         self._ranked_at = -math.inf
-        self._reranked = False
-        self._bars = np.zeros(self._BARS, np.float32)
+        self._reranked = self._sliding = False
+        self._wave = Wave(self._WAVE.width(), self._WAVE.height())
+        self._waved_at = -math.inf
+        self._audible = False
 
     def restyle(self) -> None:
         """Draw all anew."""
         self._line.look = self.look
         self._layers.clear()
+        self._percents.clear()
 
     def take(self, result: Result | None, now: float) -> None:
         """Look at the newest result."""
         who = who_speaks(result)
+        self._audible = result is not None and result.level_db > AUDIBLE_DB
         if who == NOBODY or result is None:
             if self._gone_at is None:
                 self._gone_at = now
@@ -93,6 +127,7 @@ class Full(View):
                 -one.share - (0.02 if self._place(one) < RANKED else 0) / (1 + self._place(one))
             ),
         )
+        self._sliding = True
         # Those that go fade where they are.
         for one in self._ranked.values():
             one.leaving = True
@@ -117,22 +152,25 @@ class Full(View):
         if self._fade(True, dt):
             dirty += ALL
             waits.append(0.0)
+        sounds = self._audible or not self._wave.still
         if self._line.step(dt):
-            # While it is mixed, also the waveform has another colour.
-            wide, high = (self.width, self._WAVE.bottom() + 4) if mix < 1 else (240.0, 116.0)
-            dirty += [QRectF(0, 0, wide, high)]
-            waits.append(self._line.pace_s)
-        slid = self._slide(dt)
+            dirty += [QRectF(0, 0, self.width, self._HEAD.bottom()) if mix < 1 else self._HEAD]
+            if not (sounds and self._line.creeps):  # it goes with the waveform
+                waits.append(self._line.pace_s)
+        slid = self._sliding = self._sliding and self._slide(dt)
         if slid or self._reranked:
             dirty += [QRectF(0, self._RANKING.top(), self.width, self.height)]
-            waits.append(0.0 if slid else _WAVE_S)
+            waits.append(0.0 if slid else _RERANK_S / 2)
         self._reranked = False
-        bars = self._measure()
-        if np.abs(bars - self._bars).max() > 0.01:
-            self._bars = bars
-            dirty += [self._WAVE.adjusted(-4, -4, 4, 4)]
-            waits.append(_WAVE_S)
-        if dirty:
+        wave_s = _QUIET_WAVE_S if self._line.who == NOBODY else _WAVE_S
+        if now - self._waved_at >= 0.9 * wave_s:
+            self._waved_at = now
+            if self._follow():
+                dirty += [self._WAVE]
+        self.sound = not sounds and self._wave.still
+        if not self.sound:
+            waits.append(max(0.0, self._waved_at + wave_s - now))
+        if waits:
             return Step(tuple(dirty), min(waits))
         gone = self._gone_at is not None and self._line.who != NOBODY
         unranked = self.feed.newest is not None and bool(self.feed.newest.top)
@@ -140,65 +178,64 @@ class Full(View):
             return Step((), _RERANK_S / 2)
         return Step((), None)
 
+    def _follow(self) -> bool:
+        """Push the waveform along, in the colour of who is shown; returns whether it has moved."""
+        who, look = self._line.who, self.look
+        ink = look.ink(mark_of(who, look))
+        if who == NOBODY:
+            ink = QColor(look.theme.faint)
+            ink.setAlphaF(0.6)
+        newest = self.feed.newest
+        heard = newest is not None and newest.state == "listening" and self._sound is not None
+        waveform = self._sound() if heard and self._sound is not None else None
+        return self._wave.follow(waveform, look, ink)
+
     def _slide(self, dt: float) -> bool:
         """Move faces towards their places; returns whether one has moved."""
-        moved = False
-        pace = 1 - math.exp(-dt / _SLIDE_S) if self.look.moving else 1.0
+        dt = dt if self.look.moving else math.inf
+        moved = [one.slide(dt) for one in self._ranked.values()]
         for key, one in list(self._ranked.items()):
-            aim = 0.0 if one.leaving else 1.0
-            if abs(one.x - one.place) > 0.01:
-                one.x += (one.place - one.x) * pace
-                moved = True
-            if abs(one.opacity - aim) > 0.02:
-                one.opacity += (aim - one.opacity) * pace
-                moved = True
-            elif one.leaving:
+            if one.leaving and not one.opacity:
                 del self._ranked[key]
-                moved = True
-        return moved
-
-    def _measure(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        """Loudness along the last second, 0 to 1, the newest last."""
-        y = None if self._samples is None else self._samples()
-        if y is None or len(y) < self._BARS:
-            levels = np.asarray(list(self.feed.levels), np.float32)
-            at = np.linspace(0, LEVELS - 1, self._BARS)
-            db = np.interp(at, np.arange(LEVELS), levels[-LEVELS:])
-            return np.clip(1 + db / -AUDIBLE_DB, 0, 1).astype(np.float32) ** 1.6
-        starts = np.linspace(0, len(y), self._BARS + 1)[:-1].astype(int)
-        peaks = np.maximum.reduceat(np.abs(y), starts)
-        return np.asarray(np.minimum(peaks, 1.0) ** 0.6, np.float32)
+        return any(moved)
 
     def paint(self, painter: QPainter, dirty: QRectF) -> None:
         """Draw portraits, names and what moves."""
         whole = painter.opacity()
-        if dirty.top() < self._WAVE.top() - 4:
+        if dirty.top() < self._HEAD.bottom():
             self._paint_headline(painter, whole)
         painter.setOpacity(whole)
-        self._paint_wave(painter, self._WAVE)
+        if dirty.top() < self._WAVE.bottom() and dirty.bottom() > self._WAVE.top():
+            self._wave.paint(painter, self.look, self._WAVE.topLeft())
         if dirty.bottom() > self._RANKING.top():
             self._paint_ranking(painter, self._RANKING)
         painter.setOpacity(whole)
 
     def _paint_headline(self, painter: QPainter, whole: float) -> None:
-        line = self._line
+        line, look = self._line, self.look
         shown = [(line.who, line.mix, line.share)]
         if line.mix < 1:
             shown.insert(0, (line.before, 1 - line.mix, line.share_before))
         for who, share, ring in shown:
             painter.setOpacity(whole * share)
-            painter.drawPixmap(QPointF(0, 0), self._layer(who))
+            look.put(painter, QPointF(0, 0), self._layer(who))
             circle = QRectF(16, 16, 96, 96)
-            mark = mark_of(who, self.look)
-            draw_ring(painter, circle, ring, mark, self.look.theme, width=3.6)
+            mark = mark_of(who, look)
+            draw_ring(painter, circle, ring, mark.pattern, look.ink(mark), width=3.6)
             if who.second is not None:
-                draw_second(painter, who.second, QRectF(76, 76, 36, 36), self.look)
+                draw_second(painter, who.second, QRectF(76, 76, 36, 36), look)
             if who.kind in ("character", "actor"):
-                sure = QRectF(128, 83, 100, 18)
-                theme = self.look.theme
-                self.look.text(
-                    painter, sure, f"{100 * ring:.0f} %", self.look.font(13), theme.faint
-                )
+                painter.setFont(look.font(13))
+                painter.setPen(look.theme.faint)
+                painter.drawStaticText(QPointF(128, 84), self._percent(round(100 * ring)))
+
+    def _percent(self, percent: int) -> QStaticText:
+        """Lay out how sure it is, once."""
+        known = self._percents.get(percent)
+        if known is None:
+            known = self._percents[percent] = QStaticText(f"{percent} %")
+            known.setTextFormat(Qt.TextFormat.PlainText)
+        return known
 
     def _layer(self, who: Who) -> QPixmap:
         known = self._layers.get(who)
@@ -208,11 +245,10 @@ class Full(View):
             self._layers.clear()
         look, theme = self.look, self.look.theme
         layer = look.layer(self.width, 120)
-        painter = QPainter(layer)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter = look.painter(layer)
         if who == NOBODY:
             painter.setOpacity(0.45)
-        painter.drawPixmap(QPointF(22, 22), portrait_of(who, look, 84))
+        look.put(painter, QPointF(22, 22), portrait_of(who, look, 84))
         draw_track(painter, QRectF(16, 16, 96, 96), theme, width=3.6)
         name, below = lines_of(who, look)
         width = self.width - 128 - 34
@@ -228,28 +264,6 @@ class Full(View):
         self._layers[who] = layer
         return layer
 
-    def _paint_wave(self, painter: QPainter, place: QRectF) -> None:
-        who, look = self._line.who, self.look
-        ink = look.theme.ink(mark_of(who, look).colour)
-        if who == NOBODY:
-            ink = QColor(look.theme.faint)
-            ink.setAlphaF(0.6)
-        pitch = place.width() / (self._BARS - 1)
-        middle, left = place.center().y(), place.left()
-        heights = np.maximum(self._bars * (place.height() / 2), 0.75).tolist()
-        # Upright lines need no smoothing, which takes five times as long.
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.setPen(QPen(ink, 2.0, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
-        painter.drawLines(
-            [
-                QLineF(
-                    left + number * pitch, middle - height, left + number * pitch, middle + height
-                )
-                for number, height in enumerate(heights)
-            ]
-        )
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-
     def _paint_ranking(self, painter: QPainter, place: QRectF) -> None:
         look, theme = self.look, self.look.theme
         pitch = place.width() / RANKED
@@ -261,11 +275,11 @@ class Full(View):
             left = place.left() + pitch * one.x + (pitch - size) / 2
             strength = 1.0 if one.candidate.share >= 0.05 else 0.55
             painter.setOpacity(whole * one.opacity * strength)
-            painter.drawPixmap(QPointF(left, place.top()), look.avatar(person, size))
+            look.put(painter, QPointF(left, place.top()), look.avatar(person, size))
             bar = QRectF(left, place.top() + size + 5, size, 3.4)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.track)
             painter.drawRoundedRect(bar, 1.7, 1.7)
             bar.setWidth(max(3.4, size * one.candidate.share))
-            painter.setBrush(look.ink(person))
+            painter.setBrush(look.ink(person.mark))
             painter.drawRoundedRect(bar, 1.7, 1.7)

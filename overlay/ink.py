@@ -7,8 +7,6 @@ from typing import NamedTuple
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
 
-from .marks import Mark
-
 
 class Theme(NamedTuple):
     """Colours of the card."""
@@ -103,8 +101,8 @@ def draw_ring(
     painter: QPainter,
     circle: QRectF,
     share: float,
-    mark: Mark,
-    theme: Theme,
+    pattern: int,
+    ink: QColor,
     width: float = 2.6,
 ) -> None:
     """Draw how sure it is: an arc from the top, clockwise, in somebody's colour and pattern."""
@@ -112,17 +110,16 @@ def draw_ring(
     span = -round(360 * 16 * max(0.0, min(share, 1.0)))
     if not span:
         return
-    colour = theme.ink(mark.colour)
-    if mark.pattern == 3:
+    if pattern == 3:
         for grown in (width * 0.42, -width * 0.42):
-            painter.setPen(_line(colour, width * 0.46))
+            painter.setPen(_line(ink, width * 0.46))
             painter.drawArc(circle.adjusted(-grown, -grown, grown, grown), 90 * 16, span)
         return
-    pen = _line(colour, width)
-    if mark.pattern == 1:
+    pen = _line(ink, width)
+    if pattern == 1:
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         pen.setDashPattern([3.4, 1.3])
-    elif mark.pattern == 2:
+    elif pattern == 2:
         pen.setDashPattern([0.01, 1.75])
     painter.setPen(pen)
     painter.drawArc(circle, 90 * 16, span)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from PySide6.QtCore import (
-    QRectF,
-    Qt,
-)
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import (
     QBrush,
     QColor,
     QFont,
     QFontMetricsF,
+    QImage,
     QPainter,
     QPixmap,
     QTransform,
@@ -66,8 +64,10 @@ class Look:
 
     Attributes
     ----------
-    ratio : float
-        Pixels of the screen for each unit that is drawn in.
+    scale : float
+        Pixels, as Qt counts them, for each unit that is drawn in.
+    dpr : float
+        Pixels of the screen for each of those.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Look:
         moving: bool = True,
     ) -> None:
         self.theme, self.words, self.moving = theme, words, moving
-        self.ratio = 1.0
+        self.scale = self.dpr = 1.0
         self._font = QFont(font)
         # Where the desktop's font has no Japanese, one that is made for it: not the first that
         # has the signs, which may draw them the Chinese way.
@@ -94,7 +94,14 @@ class Look:
             )
             for one in card.characters
         }
+        self._inks: dict[str, QColor] = {}
+        self._fonts: dict[tuple[float, QFont.Weight], QFont] = {}
         self._avatars: dict[tuple[Person, float, float], QPixmap] = {}
+
+    @property
+    def ratio(self) -> float:
+        """Pixels of the screen for each unit."""
+        return self.scale * self.dpr
 
     def forget_pictures(self) -> None:
         """Draw all portraits anew: they have come, or the screen is another."""
@@ -107,14 +114,20 @@ class Look:
 
     def font(self, pixels: float, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
         """Give a font of that height, in units."""
-        font = QFont(self._font)
-        font.setPixelSize(round(pixels))
-        font.setWeight(weight)
+        # Each but once: Qt would look for what to draw it with each time.
+        font = self._fonts.get((pixels, weight))
+        if font is None:
+            font = self._fonts[pixels, weight] = QFont(self._font)
+            font.setPixelSize(round(pixels))
+            font.setWeight(weight)
         return font
 
-    def ink(self, person: Person) -> QColor:
+    def ink(self, mark: Mark) -> QColor:
         """Give the colour of somebody's ring or bar."""
-        return self.theme.ink(person.mark.colour)
+        ink = self._inks.get(mark.colour)
+        if ink is None:
+            ink = self._inks[mark.colour] = self.theme.ink(mark.colour)
+        return ink
 
     # Portraits
 
@@ -132,9 +145,7 @@ class Look:
 
     def _draw_avatar(self, person: Person, size: float) -> QPixmap:
         pixmap = self.layer(size, size)
-        painter = QPainter(pixmap)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter = self.painter(pixmap)
         disk = QRectF(0, 0, size, size)
         image = self._portraits.get(person.portrait)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -171,12 +182,35 @@ class Look:
         return pixmap
 
     def layer(self, width: float, height: float) -> QPixmap:
-        """Make a transparent picture to draw on in units."""
+        """Make a transparent picture, of a size in units."""
         ratio = self.ratio
         pixmap = QPixmap(max(1, round(width * ratio)), max(1, round(height * ratio)))
-        pixmap.setDevicePixelRatio(ratio)
+        pixmap.setDevicePixelRatio(self.dpr)
         pixmap.fill(Qt.GlobalColor.transparent)
         return pixmap
+
+    def painter(self, pixmap: QPixmap) -> QPainter:
+        """Begin to draw on a picture, in units."""
+        painter = QPainter(pixmap)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.scale(self.scale, self.scale)
+        return painter
+
+    def put(self, painter: QPainter, corner: QPointF, picture: QPixmap | QImage) -> None:
+        """Copy a picture to a place in units, pixel for pixel: stretched, it takes ten times as long."""  # noqa: E501
+        stretches = self.scale != 1.0
+        if stretches:
+            corner = painter.worldTransform().map(corner)
+            painter.setWorldMatrixEnabled(False)
+        dpr = self.dpr
+        corner = QPointF(round(corner.x() * dpr) / dpr, round(corner.y() * dpr) / dpr)
+        if isinstance(picture, QImage):
+            painter.drawImage(corner, picture)
+        else:
+            painter.drawPixmap(corner, picture)
+        if stretches:
+            painter.setWorldMatrixEnabled(True)
 
     # Lines
 

@@ -1,33 +1,70 @@
-"""The quiet line."""
+"""The quiet line: what the user should know, for a while."""
 
 from __future__ import annotations
 
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QPainter
+
+from .look import Look, width_of
 from .view import ALL, Step
+
+HEIGHT = 28.0
+_LONGEST = 420.0
+_FADE_S = 0.3
+_TEXT_X = 29.0
+_RIGHT = 15.0
 
 
 class Notice:
-    """The quiet line."""
+    """A line that comes, stays as long as it is told to, and goes.
+
+    Attributes
+    ----------
+    text : str
+        What it says, or has said last.
+    opacity : float
+        0 to 1.
+    """
 
     def __init__(self) -> None:
         self.text = ""
-        self.until = 0.0
         self.opacity = 0.0
+        self._until = 0.0
         self._told = ""
 
     def tell(self, text: str, now: float, seconds: float) -> None:
+        """Say something else, or nothing any more; the same again changes nothing."""
         if text == self._told:
             return
         self._told = text
         if text:
-            self.text, self.until = text, now + seconds
+            self.text, self._until = text, now + seconds
         else:
-            self.until = now
+            self._until = now
 
     def step(self, now: float, dt: float, moving: bool) -> Step:
-        left_s = self.until - now
+        """Let time pass."""
+        left_s = self._until - now
         aim = 1.0 if self.text and left_s > 0 else 0.0
         if self.opacity != aim:
-            pace = dt / 0.3 if moving else 1.0
+            pace = dt / _FADE_S if moving else 1.0
             self.opacity += max(-pace, min(pace, aim - self.opacity))
             return Step(ALL, 0.0)
         return Step((), left_s if aim else None)
+
+    def width(self, look: Look) -> float:
+        """Measure it, in units."""
+        return min(_LONGEST, width_of(self.text, _font(look)) + _TEXT_X + _RIGHT)
+
+    def paint(self, painter: QPainter, look: Look, width: float) -> None:
+        """Draw a light and the text."""
+        painter.setPen(Qt.PenStyle.NoPen)
+        greeting = self.text == look.words.listening
+        painter.setBrush(QColor("#4fb477" if greeting else "#e0a03a"))
+        painter.drawEllipse(QPointF(17, HEIGHT / 2), 3.6, 3.6)
+        place = QRectF(_TEXT_X, 0, width - _TEXT_X - _RIGHT, HEIGHT)
+        look.text(painter, place, self.text, _font(look), look.theme.text)
+
+
+def _font(look: Look) -> QFont:
+    return look.font(12.5)

@@ -83,8 +83,8 @@ class Timeline(View):
         """Draw lanes and turns."""
         if self._layer is None:
             self._layer = self._names()
-        painter.drawPixmap(QPointF(0, 0), self._layer)
         look = self.look
+        look.put(painter, QPointF(0, 0), self._layer)
         per_s = (self.width - self._RIGHT - self._LEFT) / WINDOW_S
         right = self.width - self._RIGHT
         for turn in self._turns:
@@ -109,8 +109,7 @@ class Timeline(View):
         """Draw what stands still: names, portraits, axis."""
         look, theme = self.look, self.look.theme
         layer = look.layer(self.width, self.height)
-        painter = QPainter(layer)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter = look.painter(layer)
         right, small = self.width - self._RIGHT, look.font(11)
         bottom = self.height - self._AXIS
         for number, label in enumerate(look.words.ago):
@@ -128,7 +127,7 @@ class Timeline(View):
             top = self._TOP + self._LANE * number
             person = look.person(*key)
             speaks = key == self._speaking
-            painter.drawPixmap(QPointF(14, top + 3), look.avatar(person, 22))
+            look.put(painter, QPointF(14, top + 3), look.avatar(person, 22))
             font = look.font(12.5, QFont.Weight.DemiBold if speaks else QFont.Weight.Normal)
             ink = theme.text if speaks else theme.faint
             place = QRectF(43, top, self._LEFT - 43 - 10, self._LANE)

@@ -23,8 +23,8 @@ LINGER_S = 0.25
 FADE_IN_S = 0.13
 FADE_OUT_S = 0.35
 CHANGE_S = 0.18
-# A ring that creeps is drawn half as often: nobody sees it.
-CREEP_S = 1 / 15
+# A ring that creeps is drawn less often: nobody sees it.
+CREEP_S = 1 / 12
 CREEPS = 0.05
 STILL = 0.004
 _RING_S = 0.11
@@ -76,7 +76,7 @@ class View:
     height = 0.0
     radius = 18.0
     sound = False
-    """Sound and the ranking can be seen."""
+    """It stands still until sound comes, or names to rank."""
 
     def __init__(self, look: Look, feed: Feed) -> None:
         self.look, self.feed = look, feed
@@ -129,6 +129,7 @@ class Headline:
         self.mix = 1.0
         self.share = self.share_before = 0.0
         self._aim = 0.0
+        self._crept_s = 0.0
 
     def set(self, who: Who, confidence: float, *, at_once: bool = False) -> bool:
         """Take whom to show; returns whether it is somebody else."""
@@ -146,7 +147,12 @@ class Headline:
     @property
     def pace_s(self) -> float:
         """When to draw it again while it moves; 0 for the next frame."""
-        return CREEP_S if self.mix == 1 and abs(self._aim - self.share) < CREEPS else 0.0
+        return CREEP_S if self.creeps else 0.0
+
+    @property
+    def creeps(self) -> bool:
+        """Whether it moves so slowly that it need not be drawn at each frame."""
+        return self.mix == 1 and abs(self._aim - self.share) < CREEPS
 
     def step(self, dt: float) -> bool:
         """Let time pass; returns whether it looks different."""
@@ -156,6 +162,11 @@ class Headline:
             moved = True
         gap = self._aim - self.share
         if abs(gap) > STILL:
+            # However often it is looked at.
+            self._crept_s += dt
+            if self.creeps and self.look.moving and self._crept_s < 0.9 * CREEP_S:
+                return moved
+            dt, self._crept_s = self._crept_s, 0.0
             self.share += gap * (1 - math.exp(-dt / _RING_S)) if self.look.moving else gap
             moved = True
         return moved
@@ -196,4 +207,4 @@ def draw_second(painter: QPainter, second: Key, place: QRectF, look: Look) -> No
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(ground)
     painter.drawEllipse(place.adjusted(-edge, -edge, edge, edge))
-    painter.drawPixmap(place.topLeft(), look.avatar(look.person(*second), place.width()))
+    look.put(painter, place.topLeft(), look.avatar(look.person(*second), place.width()))

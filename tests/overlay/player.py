@@ -21,6 +21,7 @@ class Told:
     """As much of a recognizer as the window knows."""
 
     cast = make_cast()
+    waveform = None
 
     def __iter__(self) -> Iterator[Result]:
         for line in open(0, "rb", buffering=0):  # noqa: SIM115, without a lock

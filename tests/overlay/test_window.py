@@ -33,7 +33,8 @@ from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QFont, QImage
 from PySide6.QtWidgets import QApplication
 
-from kikiwake.engine.result import Candidate
+from kikiwake.engine.result import Candidate, Result
+from kikiwake.engine.waveform import Waveform
 from kikiwake.models.cast import Cast
 from kikiwake.overlay import tray as tray_module
 from kikiwake.overlay import window as window_module
@@ -118,7 +119,7 @@ def test_the_ring_follows_how_sure_it_is(play: Play, cast: Cast):
     little = one.picture()
     one.take(speaks(cast, 5, 0.9))
     one.run(1)
-    ring = QColor(one.window._look.ink(one.window._look.person(*_key(cast, 5))))
+    ring = QColor(one.window._look.ink(one.window._look.person(*_key(cast, 5)).mark))
     assert _count(one.picture(), ring) > 1.6 * _count(little, ring)
 
 
@@ -408,16 +409,31 @@ def test_full_ranks_and_slides(play: Play, cast: Cast):
 
 
 def test_full_draws_the_last_second(play: Play, cast: Cast):
-    sound: list[np.ndarray | None] = [None]
-    one = play(Memory(mode="full"), samples=lambda: sound[0])
+    sound = Waveform(frame_length=160, sample_rate=16_000)
+    one = play(Memory(mode="full"), sound=lambda: sound)
     one.take(nobody())
     one.run(1)
     still = one.picture()
-    sound[0] = np.concatenate([np.zeros(24_000), np.full(24_000, 0.9)]).astype(np.float32)
-    one.take(nobody(level_db=-6.0))
+    assert not one.window._timer.isActive(), "silence does not move"
+
+    def changed(result: Result) -> np.ndarray:
+        one.take(result)
+        one.run(0.5)
+        return (np.abs(pixels(one.picture()) - pixels(still)).max(-1) > 30).any(0).nonzero()[0]
+
+    sound.push(np.tile(np.float32([-0.9, 0.9]), (40, 80)))
+    columns = changed(nobody(level_db=-6.0))
+    width = one.window.width()
+    assert width * 0.45 < columns.min() < width * 0.75, "the newest is at the right"
+    assert columns.max() > width * 0.85
+    sound.push(np.tile(np.float32([0.0, 0.9]), (10, 80)))
+    assert changed(nobody(level_db=-9.0)).min() < columns.min(), "the older is pushed on"
+    # What is not heard is not there, and silence goes on until nothing moves.
+    assert not len(changed(nobody(state="quiet"))), "a source that delivers nothing"
+    sound.push(np.zeros((150, 160), np.float32))
+    assert not len(changed(nobody()))
     one.run(1)
-    changed = (np.abs(pixels(one.picture()) - pixels(still)).max(-1) > 30).any(0).nonzero()[0]
-    assert changed.min() > one.window.width() * 0.45, "the newest is at the right"
+    assert not one.window._timer.isActive()
 
 
 def test_timeline_shows_two_minutes(play: Play, cast: Cast):
@@ -581,7 +597,7 @@ def likeness(one: QImage, other: QImage) -> float:
 def scene(name: str, play: Play, cast: Cast) -> Played:
     mode, _, theme = name.partition("_")
     options = {"theme": LIGHT} if theme == "light" else {}
-    one = play(Memory(mode=mode), samples=lambda: WAVE, **options)
+    one = play(Memory(mode=mode), sound=lambda: WAVE, **options)
     for second in range(100):
         who = (0, 1, 4, 0, 6)[second // 20] if second % 20 < 15 else None
         time_s = float(second)
@@ -592,7 +608,9 @@ def scene(name: str, play: Play, cast: Cast) -> Played:
     return one
 
 
-WAVE = (np.sin(np.arange(16_000) / 3) * np.abs(np.sin(np.arange(16_000) / 2000))).astype(np.float32)
+_n = np.arange(24_000)
+WAVE = Waveform(frame_length=160, sample_rate=16_000)
+WAVE.push(np.float32(np.sin(_n / 3) * np.sin(_n / 2000) ** 2 / 2).reshape(-1, 160))
 SCENES = [
     f"{mode}_{theme}" for mode in ("compact", "full", "timeline") for theme in ("dark", "light")
 ]
