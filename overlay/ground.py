@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPixmap
 
 from .ink import draw_card
@@ -30,20 +30,8 @@ class Ground:
         self._ends: dict[tuple[float, float], QPixmap] = {}
         self._whole: dict[tuple[int, float, float], QPixmap] = {}
 
-    def paint(self, painter: QPainter, size: QRectF, radius: float, *, alone: bool) -> None:
-        """Draw a card whose upper left corner is the origin.
-
-        Parameters
-        ----------
-        painter : QPainter
-            In units.
-        size : QRectF
-            How large it is.
-        radius : float
-            Of its corners.
-        alone : bool
-            Nothing is below it, which makes it quicker.
-        """
+    def paint(self, painter: QPainter, size: QRectF, radius: float) -> None:
+        """Draw a card whose upper left corner is the origin."""
         wide = round((size.width() + 2 * SHADOW) * self._look.ratio)
         key = (wide, size.height(), radius)
         known = self._whole.get(key)
@@ -51,11 +39,7 @@ class Ground:
             if len(self._whole) >= _KEPT:
                 del self._whole[next(iter(self._whole))]
             known = self._whole[key] = self._stretched(wide, size.height(), radius)
-        if alone:
-            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
         self._look.put(painter, QPointF(-SHADOW, -SHADOW), known)
-        if alone:
-            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
 
     def _stretched(self, wide: int, height: float, radius: float) -> QPixmap:
         """Put two ends together, with as much of the same between them as need be."""
@@ -63,7 +47,7 @@ class Ground:
         if ends is None:
             ends = self._ends[height, radius] = self._short(height, radius)
         whole = QPixmap(wide, ends.height())
-        whole.fill(0)
+        whole.fill(Qt.GlobalColor.transparent)
         cut, high = ends.width() // 2, ends.height()
         painter = QPainter(whole)
         painter.drawPixmap(0, 0, ends, 0, 0, cut, high)

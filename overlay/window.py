@@ -608,8 +608,7 @@ class OverlayWindow(QWidget):
             painter.save()
             painter.translate(self._whole(rect.topLeft()))
             painter.setOpacity(opacity)
-            alone = rect is cards.card and opacity == 1
-            self._ground.paint(painter, rect, radius, alone=alone)
+            self._ground.paint(painter, rect, radius)
             if rect is cards.card:
                 self._view.paint(painter, dirty.translated(-rect.topLeft()))
             else:

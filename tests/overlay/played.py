@@ -16,6 +16,7 @@ from kikiwake.overlay.place import Memory
 from kikiwake.overlay.window import OverlayWindow
 from kikiwake.overlay.words import ENGLISH
 
+GROUND = "#6f9a8c"
 PICTURE = "portraits/raiga.ppm"
 BROKEN = "portraits/broken.png"
 # Of the cast, by number: what is special about them.
@@ -138,8 +139,8 @@ class Played:
         return frames
 
     def picture(self) -> QImage:
-        """Draw it, as it would be seen on black."""
+        """Draw it, as it would be seen over a picture that is neither dark nor light."""
         image = QImage(self.window.size(), QImage.Format.Format_RGB32)
-        image.fill(QColor("black"))
+        image.fill(QColor(GROUND))
         self.window.render(image)
         return image
