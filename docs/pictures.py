@@ -8,6 +8,7 @@ Pillow, which comes with the extra ``test``.
 """
 
 import colorsys
+import itertools
 import json
 import os
 import random
@@ -247,7 +248,7 @@ def main() -> None:
 
     folder = Path(__file__).parent
     moments = [moment for moment, _ in frames]
-    lasts = [min(round(1e3 * (b - a)), 200) for a, b in zip(moments, moments[1:], strict=False)]
+    lasts = [min(round(1e3 * (b - a)), 200) for a, b in itertools.pairwise(moments)]
     pictures = [frame for _, frame in frames]
     animation = folder / "overlay.webp"
     pictures[0].save(

@@ -96,7 +96,7 @@ class Timeline(View):
             y = self._TOP + self._LANE * self._lanes.index(key) + 6
             bar = QRectF(left, y, max(2.5, end - left), self._LANE - 12)
             person = look.person(*key)
-            colour = look.ink(person.mark)
+            colour = QColor(person.mark.colour)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour)
             radius = min(4.0, bar.width() / 2)

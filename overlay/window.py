@@ -39,7 +39,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QWidget
 
-from ..engine.result import Result
 from ..models.cast import Cast
 from .compact import Compact
 from .feed import Feed, Sound
@@ -55,7 +54,7 @@ from .portraits import Portraits
 from .shown import NOBODY, WAITING, notice_of, who_speaks
 from .timeline import Timeline
 from .view import ALL, CREEP_S, Step, View
-from .words import Words, words
+from .words import Words, said_in, words
 
 FRAME_S = 1 / 30
 RAISE_S = 1.0
@@ -140,7 +139,7 @@ class OverlayWindow(QWidget):
         self._sound, self._theme = sound, theme
         self._words = said or language()
         self._paused = False
-        self._drawn: Result | None = None
+        self._told = self._said = ""  # what there is to notice, as the engine has it, and in words
         self._named = NOBODY
         self._notice = Notice()
         self._dragged = False
@@ -312,10 +311,13 @@ class OverlayWindow(QWidget):
         began = self._clock()
         dt = min(began - self._stepped_at, 4 * FRAME_S)
         self._stepped_at = began
-        result = self._drawn = self.feed.newest
+        result = self.feed.newest
         text = notice_of(result)
+        if text != self._told:
+            self._told = text
+            self._said = self._words.waiting if text == WAITING else said_in(self._words, text)
         if result is not None:
-            said = self._words.waiting if text == WAITING else text
+            said = self._said
             if said or result.actor is not None or self._notice.text != self._words.listening:
                 self._notice.tell(said, began, NOTICE_S)
         self._view.take(result, began)
