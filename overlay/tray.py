@@ -66,16 +66,12 @@ class Tray:
         self.menu.addActions([self.click_through, self.pause])
         self.menu.addSeparator()
         self.menu.addActions([self.config, self.quit])
-        self.icon: QSystemTrayIcon | None = None
-        if QSystemTrayIcon.isSystemTrayAvailable():
-            self.icon = QSystemTrayIcon(draw_icon())
-            self.icon.setContextMenu(self.menu)
-            self.icon.activated.connect(self._activated)
-            self.icon.show()
-        else:
-            # Without it, nothing would end a pause.
-            self.pause.setVisible(False)
-            _log.info("no tray here: the menu is had by the right button, on the window")
+        # Where there is no tray yet, as when the desktop is just starting, it comes with that.
+        self.icon = QSystemTrayIcon(draw_icon())
+        self.icon.setContextMenu(self.menu)
+        self.icon.activated.connect(self._activated)
+        self.icon.show()
+        self.menu.aboutToShow.connect(self._offer_pause)
         window.changed.connect(self._show_state)
         window.menu_wanted.connect(self._pop_up)
         self._show_state()
@@ -83,18 +79,19 @@ class Tray:
     def name_cast(self, name: str) -> None:
         """Say which cast is in use."""
         self.cast.setText(self._words.cast.format(name).replace("&", "&&"))
-        if self.icon is not None:
-            self.icon.setToolTip(f"Kikiwake · {name}")
+        self.icon.setToolTip(f"Kikiwake · {name}")
 
     def close(self) -> None:
         """Take the icon away, and let both go."""
         self._window.changed.disconnect(self._show_state)
-        if self.icon is not None:
-            self.icon.hide()
-            self.icon.deleteLater()
-            self.icon = None
+        self.icon.hide()
+        self.icon.deleteLater()
         self.menu.close()
         self.menu.deleteLater()
+
+    def _offer_pause(self) -> None:
+        """Without an icon in a tray, nothing would end it."""
+        self.pause.setVisible(QSystemTrayIcon.isSystemTrayAvailable())
 
     def _choose(self, mode: Mode) -> None:
         self._window.mode = mode
@@ -113,8 +110,7 @@ class Tray:
         self.modes[self._window.mode].setChecked(True)
         self.click_through.setChecked(self._window.click_through)
         self.pause.setChecked(self._window.paused)
-        if self.icon is not None:
-            self.icon.setIcon(draw_icon(self._window.paused))
+        self.icon.setIcon(draw_icon(self._window.paused))
 
     def _pop_up(self, where: QPoint) -> None:
         self.menu.popup(where)

@@ -63,6 +63,20 @@ class Screen:
                 continue
         return found
 
+    def find(self, wm_class: str) -> list:
+        """Give the mapped windows of a program, at any depth, the lowest first."""
+        found, left = [], [self.root]
+        while left:
+            window = left.pop()
+            try:
+                left += window.query_tree().children
+                shown = window.get_attributes().map_state == X.IsViewable
+                if shown and wm_class in (window.get_wm_class() or ()):
+                    found.append(window)
+            except Exception:  # gone in the meantime
+                continue
+        return found
+
     def title(self, window: object) -> str:
         """Give a window's title."""
         value = self.property(window, "_NET_WM_NAME")
@@ -96,6 +110,12 @@ class Screen:
         """Say where a window is: left, top, width, height."""
         form = window.get_geometry()
         return form.x, form.y, form.width, form.height
+
+    def middle(self, window: object) -> tuple[int, int]:
+        """Say where on the screen the middle of a window is, also of one within another."""
+        form = window.get_geometry()
+        corner = self.root.translate_coords(window, form.width // 2, form.height // 2)
+        return corner.x, corner.y
 
     def seen(self) -> NDArray[np.uint8]:
         """Take a picture of the whole screen: height, width, RGB."""

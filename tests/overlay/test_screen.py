@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import numpy as np
@@ -29,6 +31,8 @@ from kikiwake.engine.result import Result
 from kikiwake.models.cast import Cast
 from kikiwake.models.starter import DEMO
 from kikiwake.overlay.place import load_memory, memory_path, save_memory
+from kikiwake.overlay.tray import Tray
+from kikiwake.overlay.words import ENGLISH
 
 PLAYER = Path(__file__).with_name("player.py")
 # Where a window that nobody has moved is: in the lower left corner.
@@ -200,6 +204,84 @@ def test_twice_as_many_pixels(player: Callable[..., Player], screen: Screen, cas
     x, y, _, height = screen.rect(one.card)
     assert height == 2 * 84
     assert (x, y + height) == (0, screen.size[1])
+
+
+@pytest.fixture
+def tray(screen: Screen) -> Iterator[None]:
+    """Have a panel with a tray at the upper right."""
+    if shutil.which("trayer") is None:
+        pytest.skip("trayer is not installed (Debian: trayer)")
+    command = ["trayer", "--edge", "top", "--align", "right", "--width", "20", "--height", "28"]
+    program = subprocess.Popen(command, env=screen.env, stderr=subprocess.DEVNULL)
+    wait(lambda: screen.find("trayer"))
+    yield
+    program.kill()
+    program.wait()
+
+
+def test_the_icon_in_a_tray_and_its_menu(
+    tray: None,
+    player: Callable[..., Player],
+    screen: Screen,
+    play: Callable[..., Played],
+    cast: Cast,
+    tmp_path: Path,
+):
+    opener, opened = tmp_path / "xdg-open", tmp_path / "opened"
+    opener.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    opener.chmod(0o755)
+    one = player(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    one.settle(speaks(cast, 0))
+
+    def icons() -> list:
+        return [one for one in screen.find("kikiwake") if screen.middle(one)[1] < 28]
+
+    wait(icons)
+    icon = screen.middle(icons()[0])
+    # The entries are where they are in the same menu here.
+    same = Tray(play().window, ENGLISH, lambda: None)
+    same.name_cast(cast.card.name)
+    size = same.menu.sizeHint()
+    heard = iter(range(2, 99))
+
+    def choose(action: Any) -> None:
+        screen.click(*icon, button=3)
+        menus: list = []
+
+        def popped_up() -> bool:
+            menus[:] = [w for w in screen.windows() if abs(screen.rect(w)[3] - size.height()) < 9]
+            return bool(menus)
+
+        wait(popped_up, 3)
+        time.sleep(0.1)
+        x, y, *_ = screen.rect(menus[0])
+        entry = same.menu.actionGeometry(action).center()
+        screen.click(x + entry.x(), y + entry.y())
+        screen.point(400, 100)
+        one.tell(speaks(cast, 0, time=float(next(heard))))
+
+    heights = {"compact": 84, "full": 250}
+    choose(same.modes["full"])
+    wait(lambda: one.shown and screen.rect(one.card)[3] == heights["full"], 3)
+    choose(same.modes["compact"])
+    wait(lambda: one.shown and screen.rect(one.card)[3] == heights["compact"], 3)
+    choose(same.click_through)
+    wait(lambda: load_memory().click_through, 3)
+    choose(same.config)
+    wait(opened.exists, 3)
+    shown = Path(unquote(urlsplit(opened.read_text().strip()).path))
+    assert "[gate]" in shown.read_text(encoding="utf-8")
+    choose(same.pause)
+    wait(lambda: not one.shown, 3)
+    one.tell(speaks(cast, 1))
+    time.sleep(0.3)
+    assert not one.shown
+    # A click on the icon itself ends it.
+    screen.click(*icon)
+    wait(lambda: one.shown, 3)
+    choose(same.quit)
+    assert one.program.wait(5) == 0
+    same.close()
 
 
 def test_the_sound_of_the_computer(
