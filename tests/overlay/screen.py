@@ -9,8 +9,31 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtGui import QImage
 from Xlib import X, display
-from Xlib.ext import xtest
+from Xlib.ext import randr, xtest
+from Xlib.protocol import rq
+
+
+class _SetMonitor(rq.Request):
+    """RRSetMonitor, without outputs; python-xlib's own cannot be packed."""
+
+    _request = rq.Struct(
+        rq.Card8("opcode"),
+        rq.Opcode(43),
+        rq.RequestLength(),
+        rq.Window("window"),
+        rq.Card32("name"),
+        rq.Bool("primary", 0),
+        rq.Bool("automatic", 0),
+        rq.Card16("outputs", 0),
+        rq.Int16("x"),
+        rq.Int16("y"),
+        rq.Card16("width"),
+        rq.Card16("height"),
+        rq.Card32("width_mm", 200),
+        rq.Card32("height_mm", 150),
+    )
 
 
 class Screen:
@@ -124,6 +147,15 @@ class Screen:
         pixels = np.frombuffer(image.data, np.uint8).reshape(height, width, 4)
         return pixels[..., 2::-1]
 
+    def picture(self, x: int, y: int, width: int, height: int) -> QImage:
+        """Take a picture of a part of it."""
+        part = self.seen()[y : y + height, x : x + width].copy()
+        return QImage(part.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+
+    def has_owner(self, selection: str) -> bool:
+        """Say whether somebody owns a selection."""
+        return bool(self._display.get_selection_owner(self._display.intern_atom(selection)))
+
     # What is done
 
     def window(
@@ -146,6 +178,25 @@ class Screen:
             return count
 
         return window, clicks
+
+    def plug_in(self, name: str, x: int, y: int, width: int, height: int) -> None:
+        """Have another screen, over a part of this one."""
+        _SetMonitor(
+            display=self._display.display,
+            opcode=self._display.display.get_extension_major(randr.extname),
+            window=self.root,
+            name=self._display.intern_atom(name),
+            x=x,
+            y=y,
+            width=width,
+            height=height,
+        )
+        self._display.sync()
+
+    def unplug(self, name: str) -> None:
+        """Take such a screen away."""
+        self.root.xrandr_delete_monitor(self._display.intern_atom(name))
+        self._display.sync()
 
     def point(self, x: int, y: int) -> None:
         """Move the pointer."""

@@ -24,17 +24,19 @@ pytest.importorskip(
 )
 pytest.importorskip("Xlib", reason="python-xlib is not installed")
 
-from played import Played, nobody, pixels, speaks
+from played import GROUND, Played, likeness, nobody, pixels, scene, speaks
+from PySide6.QtGui import QImage
 from screen import Screen, wait
 
 from kikiwake.engine.result import Result
 from kikiwake.models.cast import Cast
 from kikiwake.models.starter import DEMO
-from kikiwake.overlay.place import load_memory, memory_path, save_memory
+from kikiwake.overlay.place import Memory, Place, load_memory, memory_path, save_memory
 from kikiwake.overlay.tray import Tray
 from kikiwake.overlay.words import ENGLISH
 
 PLAYER = Path(__file__).with_name("player.py")
+SCREENS = Path(__file__).with_name("screens")
 # Where a window that nobody has moved is: in the lower left corner.
 ON_CARD = (100, 560)
 
@@ -204,6 +206,64 @@ def test_twice_as_many_pixels(player: Callable[..., Player], screen: Screen, cas
     x, y, _, height = screen.rect(one.card)
     assert height == 2 * 84
     assert (x, y + height) == (0, screen.size[1])
+
+
+@pytest.fixture
+def compositor(screen: Screen) -> Iterator[None]:
+    """Have translucent windows mixed with what is below."""
+    if shutil.which("picom") is None:
+        pytest.skip("picom is not installed (Debian: picom)")
+    command = ["picom", "--backend", "xrender", "--config", os.devnull]
+    program = subprocess.Popen(command, env=screen.env, stderr=subprocess.DEVNULL)
+    wait(lambda: screen.has_owner("_NET_WM_CM_S0"))
+    yield
+    program.terminate()
+    program.wait()
+
+
+def test_every_mode_is_like_the_stored_screens(
+    dejavu: None, compositor: None, player: Callable[..., Player], screen: Screen, cast: Cast
+):
+    below, _ = screen.window(0, 0, *screen.size, colour=int(GROUND[1:], 16))
+    one = player()
+    one.settle(speaks(cast, 0))
+    one.tell(*scene(cast))
+    stored = {path.stem: QImage(str(path)) for path in SCREENS.glob("*_dark.png")}
+    for mode in ("compact", "full", "timeline"):
+        height = stored[f"{mode}_dark"].height()
+        wait(lambda height=height: screen.rect(one.card)[3] == height, 3)
+        time.sleep(0.7)  # until it stands still
+        found = screen.picture(*screen.rect(one.card))
+        likenesses = {name: likeness(found, image) for name, image in stored.items()}
+        assert likenesses[f"{mode}_dark"] > 0.9
+        assert max(likenesses, key=likenesses.__getitem__) == f"{mode}_dark"
+        # The next one, by the grip.
+        x, y, width, _ = screen.rect(one.card)
+        screen.point(x + width // 2, y + 60)
+        wait(lambda: len(screen.windows()) == 2, 3)
+        grip = min(screen.windows(), key=lambda window: screen.rect(window)[2])
+        screen.click(*screen.middle(grip))
+        screen.click(*screen.middle(grip))
+        screen.point(790, 5)
+    below.destroy()
+
+
+def test_a_screen_is_unplugged(player: Callable[..., Player], screen: Screen, cast: Cast):
+    place = {"second": Place(x=20, y=30, bottom=False)}
+    save_memory(Memory(screen="second", places=place))
+    screen.plug_in("second", 400, 0, 400, 600)
+    try:
+        one = player()
+        one.settle(speaks(cast, 0))
+        assert screen.rect(one.card)[:2] == (420, 30)
+        screen.unplug("second")
+        # On the screen that is left nobody has moved it.
+        _, _, _, height = screen.rect(one.card)
+        wait(lambda: screen.rect(one.card)[:2] == (0, 600 - height), 3)
+        screen.plug_in("second", 400, 0, 400, 600)
+        wait(lambda: screen.rect(one.card)[:2] == (420, 30), 3)
+    finally:
+        screen.unplug("second")
 
 
 @pytest.fixture

@@ -23,13 +23,16 @@ from played import (
     LONG,
     MISDRAWN,
     PORTRAYED,
+    WAVE,
     Played,
     draw_face,
+    likeness,
     nobody,
     pixels,
+    scene,
     speaks,
 )
-from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
+from PySide6.QtCore import QEventLoop, QPoint, QTimer
 from PySide6.QtGui import QColor, QFont, QImage
 from PySide6.QtWidgets import QApplication
 
@@ -583,34 +586,15 @@ def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
 # How it looks
 
 
-def likeness(one: QImage, other: QImage) -> float:
-    """Compare two pictures as one would from afar: 1 is the same."""
-    if abs(one.width() - other.width()) > 6 or abs(one.height() - other.height()) > 6:
-        return 0.0
-    small = [
-        pixels(image.scaled(other.size() / 4, mode=Qt.TransformationMode.SmoothTransformation))
-        for image in (one, other)
-    ]
-    return 1 - float(np.abs(small[0] - small[1]).mean()) / 40
-
-
-def scene(name: str, play: Play, cast: Cast) -> Played:
+def scene_of(name: str, play: Play, cast: Cast) -> Played:
     mode, _, theme = name.partition("_")
     options = {"theme": LIGHT} if theme == "light" else {}
     one = play(Memory(mode=mode), sound=lambda: WAVE, **options)
-    for second in range(100):
-        who = (0, 1, 4, 0, 6)[second // 20] if second % 20 < 15 else None
-        time_s = float(second)
-        one.take(nobody(time=time_s) if who is None else speaks(cast, who, time=time_s))
-    second = Candidate(*_key(cast, 4), 0.3)
-    one.take(speaks(cast, PORTRAYED, 0.8, time=100.0, second=second, notice="a notice"))
+    one.take(*scene(cast))
     one.run(2)
     return one
 
 
-_n = np.arange(24_000)
-WAVE = Waveform(frame_length=160, sample_rate=16_000)
-WAVE.push(np.float32(np.sin(_n / 3) * np.sin(_n / 2000) ** 2 / 2).reshape(-1, 160))
 SCENES = [
     f"{mode}_{theme}" for mode in ("compact", "full", "timeline") for theme in ("dark", "light")
 ]
@@ -619,7 +603,7 @@ SCENES = [
 @pytest.mark.parametrize("name", SCENES)
 def test_screens_are_like_the_stored_ones(dejavu: None, play: Play, cast: Cast, name: str):
     path = SCREENS / f"{name}.png"
-    picture = scene(name, play, cast).picture()
+    picture = scene_of(name, play, cast).picture()
     if os.environ.get("KIKIWAKE_STORE_SCREENS"):  # how they were made; look at them
         SCREENS.mkdir(exist_ok=True)
         picture.save(str(path))
