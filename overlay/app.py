@@ -21,10 +21,7 @@ from ..errors import KikiwakeError
 if TYPE_CHECKING:
     from ..engine.recognizer import Recognizer
 
-PACKAGES = (
-    "libegl1 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 "
-    "libxcb-render-util0 libxcb-shape0"
-)
+PACKAGES = "libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
 _PATIENCE_S = 0.5
 _TRY_S = 30.0
 
