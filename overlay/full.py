@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPixmap, QStaticText
+from PySide6.QtGui import QColor, QFont, QPainter, QPen, QPixmap, QStaticText
 
 from ..engine.result import Candidate, Result
 from .feed import AUDIBLE_DB, RANKED, Feed, Sound
@@ -269,6 +269,11 @@ class Full(View):
         pitch = place.width() / RANKED
         whole = painter.opacity()
         size = 32.0
+        painter.setPen(QPen(theme.track, 1))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for number in range(len(self._ranked), RANKED):
+            left = place.left() + pitch * number + (pitch - size) / 2
+            painter.drawEllipse(QRectF(left + 0.5, place.top() + 0.5, size - 1, size - 1))
         # Whoever comes forward passes in front.
         for one in sorted(self._ranked.values(), key=lambda one: -one.place):
             person = look.person(one.candidate.character, one.candidate.actor)

@@ -31,7 +31,7 @@ class Theme(NamedTuple):
 
 
 DARK = Theme(
-    QColor(21, 23, 28, 226),
+    QColor(21, 23, 28, 232),
     QColor(255, 255, 255, 34),
     QColor(246, 247, 249),
     QColor(182, 188, 198),

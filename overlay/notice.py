@@ -9,7 +9,7 @@ from .look import Look, width_of
 from .view import ALL, Step
 
 HEIGHT = 28.0
-_LONGEST = 420.0
+_LONGEST = 500.0
 _FADE_S = 0.3
 _TEXT_X = 29.0
 _RIGHT = 15.0
