@@ -28,8 +28,8 @@ from .view import (
 from .wave import Wave
 
 # Pictures of the waveform: while somebody is shown, and else.
-_WAVE_S = 1 / 15
-_QUIET_WAVE_S = 1 / 6
+_WAVE_S = 1 / 12
+_QUIET_WAVE_S = 1 / 3
 _SLIDE_S = 0.3
 _RERANK_S = 0.3
 

@@ -23,6 +23,7 @@ class Timeline(View):
 
     width = 500.0
     radius = 18.0
+    shares = False
     LANES = 6
     _LANE = 28.0
     _TOP = 12.0

@@ -24,8 +24,8 @@ FADE_IN_S = 0.13
 FADE_OUT_S = 0.35
 CHANGE_S = 0.18
 # A ring that creeps is drawn less often: nobody sees it.
-CREEP_S = 1 / 12
-CREEPS = 0.05
+CREEP_S = 1 / 10
+CREEPS = 0.12
 STILL = 0.004
 _RING_S = 0.11
 
@@ -75,6 +75,8 @@ class View:
     width = 0.0
     height = 0.0
     radius = 18.0
+    shares = True
+    """How sure a name is can be seen."""
     sound = False
     """It stands still until sound comes, or names to rank."""
 

@@ -348,7 +348,7 @@ class OverlayWindow(QWidget):
         waits = [step.next_s for step in steps if step.next_s is not None]
         soon = min(waits, default=RAISE_S)
         if soon > 0:
-            shares, sound = soon > CREEP_S, self._view.sound
+            shares, sound = self._view.shares and soon > CREEP_S, self._view.sound
             if not self.feed.sleep(result, shares=shares, sound=sound):
                 waits.append(0.0)
         if waits:
