@@ -132,7 +132,8 @@ class Recognizer:
         self._waveform: Waveform | None = None
         self._missed = 0
         self._iterated = False
-        self._changes: queue.SimpleQueue[tuple[Settings, Cast]] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[tuple[Settings | None, Cast | None]]
+        self._changes = queue.SimpleQueue()
         self._mistake: str | None = None
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -160,6 +161,22 @@ class Recognizer:
     def waveform(self) -> Waveform | None:
         """The newest sound, to be drawn; None before entering. Another one with new settings."""
         return self._waveform
+
+    def use_cast(self, cast: Cast) -> None:
+        """Go on with another cast, between two results; `cast` says when; from any thread.
+
+        Parameters
+        ----------
+        cast : Cast
+            In use until the end, or until the config file names yet another.
+
+        Raises
+        ------
+        CastError
+            Its network cannot be used; all stays as it is.
+        """
+        CastRunner(cast)
+        self._changes.put((None, cast))
 
     def __enter__(self) -> Self:
         if self._worker is not None:
@@ -387,14 +404,14 @@ class Recognizer:
 
     def _watch(self, file: SettingsFile) -> None:
         """Check what the config file says whenever it changes, and hand it to the worker."""
-        known, cast = self.settings, self.cast
+        known = self.settings
         try:
             for _ in file.changes(self._stop):
                 try:
-                    settings, new_cast = file.load(), cast
+                    settings, cast = file.load(), None
                     if self._own_cast and settings.cast != known.cast:
-                        new_cast = load_cast(settings.cast)
-                        CastRunner(new_cast)  # says what is wrong with the network
+                        cast = load_cast(settings.cast)
+                        CastRunner(cast)  # says what is wrong with the network
                     if self._own_source and settings.input != known.input:
                         _device(settings)
                     if settings.gate != known.gate:
@@ -404,16 +421,18 @@ class Recognizer:
                     continue
                 self._mistake = None
                 if settings != known:
-                    known, cast = settings, new_cast
+                    known = settings
                     self._changes.put((settings, cast))
         except Exception as error:
             _log.exception("while the config file was watched")
             self._mistake = f"config {file.path}: changes are not seen: {one_line(error)}"
 
-    def _apply(self, settings: Settings, cast: Cast) -> None:
-        """Put new settings into effect."""
+    def _apply(self, settings: Settings | None, cast: Cast | None) -> None:
+        """Put new settings or another cast into effect; None leaves them as they are."""
         self._hear_silence()
-        before, self.settings, self.cast = self.settings, settings, cast
+        before = self.settings
+        settings = self.settings = settings or before
+        self.cast = cast or self.cast
         if self._own_source and settings.input != before.input:
             self.source.__exit__(None, None, None)
             self.source = _device(settings)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..engine.result import Result
-from ..errors import KikiwakeError
+from ..errors import CastError, KikiwakeError
 
 if TYPE_CHECKING:
     from ..engine.recognizer import Recognizer
@@ -94,10 +94,12 @@ def show(
     from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Signal
     from PySide6.QtWidgets import QApplication
 
+    from ..models.cast import load_cast
     from .motion import motion_is_reduced
     from .place import load_memory
     from .tray import Tray
     from .window import OverlayWindow, language
+    from .words import said_in
     from .x11 import is_composited
 
     class Bridge(QObject):
@@ -120,7 +122,14 @@ def show(
         moving=not motion_is_reduced(),
         composited=application.platformName() != "xcb" or is_composited(),
     )
-    tray = Tray(window, said, application.quit)
+
+    def use_cast(path: str) -> None:
+        try:
+            recognizer.use_cast(load_cast(path))
+        except CastError as error:
+            window.tell(said_in(said, str(error)))
+
+    tray = Tray(window, said, application.quit, use_cast)
     tray.name_cast(cast.card.name)
     bridge = Bridge()
     bridge.cast_changed.connect(window.set_cast)

@@ -16,7 +16,7 @@ from PySide6.QtGui import (
     QPen,
     QPixmap,
 )
-from PySide6.QtWidgets import QMenu, QSystemTrayIcon
+from PySide6.QtWidgets import QFileDialog, QMenu, QSystemTrayIcon
 
 from ..engine.config import config_path, default_toml
 from ..files import write_file
@@ -38,13 +38,22 @@ class Tray:
         Language.
     quit_ : callable
         Ends the program.
+    use_cast : callable
+        Has the cast of a file used from now on.
     """
 
-    def __init__(self, window: OverlayWindow, words: Words, quit_: Callable[[], None]) -> None:
-        self._window, self._words = window, words
+    def __init__(
+        self,
+        window: OverlayWindow,
+        words: Words,
+        quit_: Callable[[], None],
+        use_cast: Callable[[str], None],
+    ) -> None:
+        self._window, self._words, self._use_cast = window, words, use_cast
+        self._dialog: QFileDialog | None = None
         self.menu = QMenu()
         self.cast = QAction("", self.menu)
-        self.cast.setEnabled(False)
+        self.cast.triggered.connect(self._ask_for_cast)
         self.menu.addAction(self.cast)
         self.menu.addSeparator()
         self.modes: dict[Mode, QAction] = {}
@@ -86,12 +95,22 @@ class Tray:
         self._window.changed.disconnect(self._show_state)
         self.icon.hide()
         self.icon.deleteLater()
+        if self._dialog is not None:
+            self._dialog.deleteLater()
         self.menu.close()
         self.menu.deleteLater()
 
     def _offer_pause(self) -> None:
         """Without an icon in a tray, nothing would end it."""
         self.pause.setVisible(QSystemTrayIcon.isSystemTrayAvailable())
+
+    def _ask_for_cast(self) -> None:
+        if self._dialog is None:  # the next time it begins where it ended
+            kinds = f"{self._words.cast_files} (*.cast)"
+            self._dialog = QFileDialog(None, "Kikiwake", "", kinds)
+            self._dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+            self._dialog.fileSelected.connect(self._use_cast)
+        self._dialog.open()
 
     def _choose(self, mode: Mode) -> None:
         self._window.mode = mode

@@ -139,6 +139,7 @@ class OverlayWindow(QWidget):
         self._sound, self._theme = sound, theme
         self._words = said or language()
         self._paused = False
+        self._own, self._own_until = "", 0.0
         self._told = self._said = ""  # what there is to notice, as the engine has it, and in words
         self._named = NOBODY
         self._notice = Notice()
@@ -233,6 +234,11 @@ class OverlayWindow(QWidget):
         self._set_cast(cast)
         self._restyle()
 
+    def tell(self, text: str) -> None:
+        """Show a line of one's own for a while, beside what the engine tells."""
+        self._own, self._own_until = text, self._clock() + NOTICE_S
+        self._wake()
+
     def start(self, *, greeting: bool = True) -> None:
         """Show what comes; at first, where it will be seen, and that somebody is listening."""
         if greeting:
@@ -317,7 +323,7 @@ class OverlayWindow(QWidget):
             self._told = text
             self._said = self._words.waiting if text == WAITING else said_in(self._words, text)
         if result is not None:
-            said = self._said
+            said = self._said or (self._own if began < self._own_until else "")
             if said or result.actor is not None or self._notice.text != self._words.listening:
                 self._notice.tell(said, began, NOTICE_S)
         self._view.take(result, began)

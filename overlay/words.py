@@ -25,6 +25,7 @@ class Words(NamedTuple):
     click_through: str
     pause: str
     cast: str
+    cast_files: str
     config: str
     quit: str
     notices: tuple[tuple[str, str], ...] = ()
@@ -46,7 +47,8 @@ ENGLISH = Words(
     timeline="Timeline",
     click_through="Let clicks through",
     pause="Pause",
-    cast="Cast: {}",
+    cast="Cast: {}…",
+    cast_files="Casts",
     config="Open the config file",
     quit="Quit",
 )
@@ -66,7 +68,8 @@ JAPANESE = Words(
     timeline="タイムライン",
     click_through="クリックを通す",
     pause="一時停止",
-    cast="キャスト：{}",
+    cast="キャスト：{}…",
+    cast_files="キャスト",
     config="設定ファイルを開く",
     quit="終了",
     notices=(

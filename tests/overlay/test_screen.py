@@ -299,7 +299,7 @@ def test_the_icon_in_a_tray_and_its_menu(
     wait(icons)
     icon = screen.middle(icons()[0])
     # The entries are where they are in the same menu here.
-    same = Tray(play().window, ENGLISH, lambda: None)
+    same = Tray(play().window, ENGLISH, lambda: None, lambda _: None)
     same.name_cast(cast.card.name)
     size = same.menu.sizeHint()
     heard = iter(range(2, 99))

@@ -34,7 +34,7 @@ from played import (
 )
 from PySide6.QtCore import QEventLoop, QPoint, QTimer
 from PySide6.QtGui import QColor, QFont, QImage
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from kikiwake.engine.result import Candidate, Result
 from kikiwake.engine.waveform import Waveform
@@ -175,6 +175,23 @@ def test_a_lost_device_is_a_quiet_line(play: Play, cast: Cast):
     one.take(nobody())
     one.run(1)
     assert nothing(one), "mended"
+
+
+def test_a_line_of_ones_own_stays_for_a_while(play: Play, cast: Cast):
+    one = play()
+    one.take(nobody())
+    one.window.tell("cast x: no such file")
+    one.run(1)
+    one.take(nobody(time=2.0))
+    one.run(1)
+    assert one.window.isVisible()
+    assert one.window._notice.text == "cast x: no such file"
+    one.take(nobody(state="waiting"))
+    one.run(1)
+    assert one.window._notice.text == ENGLISH.waiting, "what the engine tells comes first"
+    one.take(nobody())
+    one.run(30)
+    assert nothing(one)
 
 
 def test_at_the_start_it_says_where_it_is(play: Play, cast: Cast):
@@ -553,12 +570,19 @@ def test_the_grip_stays_with_the_card(
 # The menu
 
 
-def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
+def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     one = play()
-    ended = []
-    menu = Tray(one.window, IN_JAPANESE, lambda: ended.append(1))
+    ended, chosen = [], []
+    menu = Tray(one.window, IN_JAPANESE, lambda: ended.append(1), chosen.append)
     menu.name_cast("R & D")
-    assert menu.cast.text() == "キャスト：R && D"
+    assert menu.cast.text() == "キャスト：R && D…"
+    (tmp_path / "show.cast").write_bytes(b"")
+    menu.cast.trigger()
+    (dialog,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, QFileDialog))
+    dialog.setDirectory(str(tmp_path))
+    dialog.selectFile("show.cast")
+    dialog.accept()
+    assert chosen == [str(tmp_path / "show.cast")]
     one.take(speaks(cast, 0))
     one.run(1)
     menu.modes["timeline"].trigger()
