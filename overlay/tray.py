@@ -105,11 +105,12 @@ class Tray:
         self.pause.setVisible(QSystemTrayIcon.isSystemTrayAvailable())
 
     def _ask_for_cast(self) -> None:
-        if self._dialog is None:  # the next time it begins where it ended
-            kinds = f"{self._words.cast_files} (*.cast)"
-            self._dialog = QFileDialog(None, "Kikiwake", "", kinds)
-            self._dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-            self._dialog.fileSelected.connect(self._use_cast)
+        if self._dialog is not None:
+            self._dialog.deleteLater()
+        kinds = f"{self._words.cast_files} (*.cast)"
+        self._dialog = QFileDialog(None, "Kikiwake", "", kinds)
+        self._dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._dialog.fileSelected.connect(self._use_cast)
         self._dialog.open()
 
     def _choose(self, mode: Mode) -> None:
