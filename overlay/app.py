@@ -128,6 +128,8 @@ def show(
             recognizer.use_cast(load_cast(path))
         except CastError as error:
             window.tell(said_in(said, str(error)))
+        else:
+            window.tell("")
 
     tray = Tray(window, said, application.quit, use_cast)
     tray.name_cast(cast.card.name)

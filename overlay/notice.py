@@ -5,10 +5,15 @@ from __future__ import annotations
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter
 
+from ..engine.result import Result
 from .look import Look, width_of
+from .shown import WAITING, notice_of
 from .view import ALL, Step
+from .words import Words, said_in
 
 HEIGHT = 28.0
+NOTICE_S = 15.0
+GREETING_S = 4.0
 _LONGEST = 500.0
 _FADE_S = 0.3
 _TEXT_X = 29.0
@@ -16,7 +21,12 @@ _RIGHT = 15.0
 
 
 class Notice:
-    """A line that comes, stays as long as it is told to, and goes.
+    """A line that comes, stays for a while, and goes.
+
+    Parameters
+    ----------
+    words : Words
+        In which language it is told.
 
     Attributes
     ----------
@@ -26,14 +36,37 @@ class Notice:
         0 to 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
         self.text = ""
         self.opacity = 0.0
+        self._words = words
         self._until = 0.0
         self._told = ""
+        self._heard = self._translated = ""
+        self._own, self._own_until = "", 0.0
 
-    def tell(self, text: str, now: float, seconds: float) -> None:
-        """Say something else, or nothing any more; the same again changes nothing."""
+    def greet(self, now: float) -> None:
+        """Say that somebody is listening, until there is a name or something else to say."""
+        self._tell(self._words.listening, now, GREETING_S)
+
+    def tell(self, text: str, now: float) -> None:
+        """Say something of one's own, or nothing any more."""
+        self._own, self._own_until = text, now + NOTICE_S
+
+    def hear(self, result: Result | None, now: float) -> None:
+        """Take what the engine has to tell, which comes before what is one's own."""
+        heard = notice_of(result)
+        if heard != self._heard:
+            self._heard = heard
+            waiting = heard == WAITING
+            self._translated = self._words.waiting if waiting else said_in(self._words, heard)
+        if result is None:
+            return
+        said = self._translated or (self._own if now < self._own_until else "")
+        if said or result.actor is not None or self.text != self._words.listening:
+            self._tell(said, now, NOTICE_S)
+
+    def _tell(self, text: str, now: float, seconds: float) -> None:
         if text == self._told:
             return
         self._told = text
@@ -59,7 +92,7 @@ class Notice:
     def paint(self, painter: QPainter, look: Look, width: float) -> None:
         """Draw a light and the text."""
         painter.setPen(Qt.PenStyle.NoPen)
-        greeting = self.text == look.words.listening
+        greeting = self.text == self._words.listening
         painter.setBrush(QColor("#4fb477" if greeting else "#e0a03a"))
         painter.drawEllipse(QPointF(17, HEIGHT / 2), 3.6, 3.6)
         place = QRectF(_TEXT_X, 0, width - _TEXT_X - _RIGHT, HEIGHT)

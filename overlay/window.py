@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from PySide6.QtCore import (
+    QEvent,
     QLocale,
     QPoint,
     QPointF,
@@ -51,16 +52,14 @@ from .notice import HEIGHT as NOTICE_HEIGHT
 from .notice import Notice
 from .place import MODES, Area, Memory, Mode, place_of, save_memory, snapped
 from .portraits import Portraits
-from .shown import NOBODY, WAITING, notice_of, who_speaks
+from .shown import NOBODY, who_speaks
 from .timeline import Timeline
 from .view import ALL, CREEP_S, Step, View
-from .words import Words, said_in, words
+from .words import Words, words
 
 FRAME_S = 1 / 30
 RAISE_S = 1.0
 LOOK_S = 0.2  # how often it is seen to where the pointer is, while clicks pass through
-NOTICE_S = 15.0
-GREETING_S = 4.0
 _GAP = 6.0
 _SHADOWED = (-SHADOW, -SHADOW, SHADOW, SHADOW)
 _LINE_PIXELS = 13.0  # of the desktop's font, at which a unit is a pixel
@@ -139,10 +138,8 @@ class OverlayWindow(QWidget):
         self._sound, self._theme = sound, theme
         self._words = said or language()
         self._paused = False
-        self._own, self._own_until = "", 0.0
-        self._told = self._said = ""  # what there is to notice, as the engine has it, and in words
         self._named = NOBODY
-        self._notice = Notice()
+        self._notice = Notice(self._words)
         self._dragged = False
         self._stale = True  # all of it is to be drawn anew
         # Elsewhere the system keeps it on top; some have no way to ask for it.
@@ -236,13 +233,13 @@ class OverlayWindow(QWidget):
 
     def tell(self, text: str) -> None:
         """Show a line of one's own for a while, beside what the engine tells."""
-        self._own, self._own_until = text, self._clock() + NOTICE_S
+        self._notice.tell(text, self._clock())
         self._wake()
 
     def start(self, *, greeting: bool = True) -> None:
         """Show what comes; at first, where it will be seen, and that somebody is listening."""
         if greeting:
-            self._notice.tell(self._words.listening, self._clock(), GREETING_S)
+            self._notice.greet(self._clock())
         self._wake()
 
     def end(self) -> None:
@@ -296,6 +293,12 @@ class OverlayWindow(QWidget):
         if not self._paused:
             self._wake()
 
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Follow the desktop's font."""
+        if event.type() == QEvent.Type.ApplicationFontChange:
+            self._restyle()
+        super().changeEvent(event)
+
     # When it is drawn
 
     @Slot()
@@ -318,14 +321,7 @@ class OverlayWindow(QWidget):
         dt = min(began - self._stepped_at, 4 * FRAME_S)
         self._stepped_at = began
         result = self.feed.newest
-        text = notice_of(result)
-        if text != self._told:
-            self._told = text
-            self._said = self._words.waiting if text == WAITING else said_in(self._words, text)
-        if result is not None:
-            said = self._said or (self._own if began < self._own_until else "")
-            if said or result.actor is not None or self._notice.text != self._words.listening:
-                self._notice.tell(said, began, NOTICE_S)
+        self._notice.hear(result, began)
         self._view.take(result, began)
         who = who_speaks(result)
         if who != self._named:
