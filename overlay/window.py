@@ -36,7 +36,6 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QRegion,
-    QScreen,
 )
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -50,9 +49,10 @@ from .ink import DARK, LIGHT, Theme, mixed
 from .look import Look
 from .notice import HEIGHT as NOTICE_HEIGHT
 from .notice import Notice
-from .place import MODES, Area, Memory, Mode, place_of, save_memory, snapped
+from .place import MODES, Memory, Mode, save_memory
 from .portraits import Portraits
 from .shown import NOBODY, who_speaks
+from .spot import Spot
 from .timeline import Timeline
 from .view import ALL, CREEP_S, Step, View
 from .words import Words, words
@@ -155,7 +155,7 @@ class OverlayWindow(QWidget):
         self._set_cast(cast)
         self._ground = Ground(self._look, shadow=composited)
         self._view = self._new_view(self.memory.mode)
-        self._find_place()
+        self._spot = Spot(self.memory)
         self._cards = self._lay_out()
         hints = QGuiApplication.styleHints()
         hints.colorSchemeChanged.connect(self._restyle)
@@ -415,20 +415,20 @@ class OverlayWindow(QWidget):
             width = max(width, long + 2 * shadow)
             if height:
                 height += NOTICE_HEIGHT + _GAP
-                if self._place.bottom:
+                if self._spot.bottom:
                     card.translate(0, NOTICE_HEIGHT + _GAP)
                 else:
                     notice.translate(0, view.height + _GAP)
             else:
                 height = NOTICE_HEIGHT + 2 * shadow
-        if self._place.right:
+        if self._spot.right:
             card.moveRight(width - shadow)
             notice.moveRight(width - shadow)
         return _Cards(QRectF(0, 0, width, height), card, notice)
 
     def _fit(self) -> None:
         """Make the window as large as what is shown, and put it where it belongs."""
-        right = self._place.right
+        right = self._spot.right
         if self._view.mirrored != right:
             self._view.mirrored = right
             self._view.restyle()
@@ -440,15 +440,14 @@ class OverlayWindow(QWidget):
             self._ground = Ground(self._look, shadow=self._composited)
         cards = self._cards = self._lay_out()
         width, height = (
-            -(-edge * scale // 1) for edge in (cards.size.width(), cards.size.height())
+            math.ceil(edge * scale) for edge in (cards.size.width(), cards.size.height())
         )
         if self._dragged:
             corner = self.pos()
-            self.resize(int(width), int(height))
+            self.resize(width, height)
             self.move(corner)
         else:
-            area = self._place.area(width, height, self._area)
-            rect = QRect(round(area.x), round(area.y), int(width), int(height))
+            rect = self._spot.rect(width, height)
             if rect != self.geometry():
                 self.setGeometry(rect)
         if self._grip.isVisible() and not self._grip.held:
@@ -467,18 +466,6 @@ class OverlayWindow(QWidget):
                 )
         self.setMask(QRegion(path.toFillPolygon().toPolygon()))
 
-    def _screen(self) -> QScreen:
-        """Give the screen that the window was put on, or the main one where it is not there."""
-        for screen in QGuiApplication.screens():
-            if _screen_key(screen) == self.memory.screen:
-                return screen
-        return QGuiApplication.primaryScreen()
-
-    def _find_place(self) -> None:
-        """Find out where the window belongs; not at each frame, since Qt is slow to tell."""
-        screen = self._screen()
-        self._place, self._area = self.memory.place(_screen_key(screen)), _area(screen)
-
     @Slot()
     def _screens_changed(self) -> None:
         """Go to where the window belongs on the screens that there are now."""
@@ -487,18 +474,14 @@ class OverlayWindow(QWidget):
             screen.availableGeometryChanged.connect(
                 self._screens_changed, Qt.ConnectionType.UniqueConnection
             )
-        self._find_place()
+        self._spot.find()
         if not self._paused:
             self._restyle()
 
     def drag_to(self, corner: QPoint) -> None:
         """Follow the pointer, and stick to the edges of the screen."""
         self._dragged = True
-        middle = corner + self.rect().center()
-        screen = QGuiApplication.screenAt(middle) or self._screen()
-        window = Area(corner.x(), corner.y(), self.width(), self.height())
-        area = snapped(window, _area(screen))
-        self.move(round(area.x), round(area.y))
+        self.move(self._spot.snapped(QRect(corner, self.size())))
         self._grip.follow()
 
     def drop(self) -> None:
@@ -506,16 +489,7 @@ class OverlayWindow(QWidget):
         if not self._dragged:
             return
         self._dragged = False
-        screen = QGuiApplication.screenAt(self.geometry().center()) or self._screen()
-        rect = self.geometry()
-        window = Area(rect.x(), rect.y(), rect.width(), rect.height())
-        self.memory.screen = _screen_key(screen)
-        # A new one: nobody else's dictionary is changed.
-        self.memory.places = {
-            **self.memory.places,
-            self.memory.screen: place_of(window, _area(screen)),
-        }
-        self._find_place()
+        self._spot.keep(self.geometry())
         self._remember()
         self._stale = True
         self._wake()
@@ -623,17 +597,6 @@ class OverlayWindow(QWidget):
 def _scale() -> float:
     """Pixels that Qt counts for a unit, after the desktop's font."""
     return max(0.75, min(QFontInfo(QApplication.font()).pixelSize() / _LINE_PIXELS, 3.0))
-
-
-def _area(screen: QScreen) -> Area:
-    rect = screen.availableGeometry()
-    return Area(rect.x(), rect.y(), rect.width(), rect.height())
-
-
-def _screen_key(screen: QScreen) -> str:
-    """Tell a screen from others, wherever it is plugged in."""
-    parts = (screen.manufacturer(), screen.model(), screen.serialNumber())
-    return " ".join(filter(None, parts)) or screen.name()
 
 
 def language() -> Words:

@@ -39,6 +39,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from kikiwake.engine.result import Candidate, Result
 from kikiwake.engine.waveform import Waveform
 from kikiwake.models.cast import Cast
+from kikiwake.overlay import spot as spot_module
 from kikiwake.overlay import tray as tray_module
 from kikiwake.overlay import window as window_module
 from kikiwake.overlay.full import Full
@@ -221,7 +222,7 @@ def test_any_name_and_portrait(play: Play, cast: Cast, mode: str, who: int):
 
 
 def test_at_the_right_edge_the_portrait_stays(play: Play, cast: Cast):
-    key = window_module._screen_key(QApplication.primaryScreen())
+    key = spot_module.screen_key(QApplication.primaryScreen())
     one = play(Memory(places={key: Place(right=True)}))
     rights, disks = [], []
     for who in (0, 3):
@@ -517,16 +518,16 @@ def test_place_is_remembered_for_each_screen(play: Play, cast: Cast):
 
 def test_a_screen_that_goes(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
     screen = QApplication.primaryScreen()
-    key = window_module._screen_key(screen)
+    key = spot_module.screen_key(screen)
     memory = Memory(
         screen="second", places={"second": Place(x=40, y=40, bottom=False), key: Place(right=True)}
     )
-    monkeypatch.setattr(window_module, "_screen_key", lambda _: "second")
+    monkeypatch.setattr(spot_module, "screen_key", lambda _: "second")
     one = play(memory)
     one.take(speaks(cast, 0))
     one.run(1)
     assert one.window.pos() == screen.availableGeometry().topLeft() + QPoint(40, 40)
-    monkeypatch.setattr(window_module, "_screen_key", lambda _: key)
+    monkeypatch.setattr(spot_module, "screen_key", lambda _: key)
     one.window._screens_changed()
     one.run(1)
     assert one.window.geometry().bottomRight() == screen.availableGeometry().bottomRight()
@@ -546,7 +547,7 @@ def test_a_memory_that_cannot_be_read(play: Play, text: str):
 def test_the_grip_stays_with_the_card(
     play: Play, cast: Cast, right: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    key = window_module._screen_key(QApplication.primaryScreen())
+    key = spot_module.screen_key(QApplication.primaryScreen())
     one = play(Memory(places={key: Place(right=right)}))
     one.take(speaks(cast, 0))
     one.run(1)
