@@ -12,6 +12,7 @@ PEER = Path(__file__).with_name("overlay_peer.py")
 SECONDS = 10
 REFRESH_MS = 1000 / 30
 MODES = ("compact", "full", "timeline")
+# Somebody speaks; it is quiet; it is loud, and nobody speaks; the window is closed by its menu.
 STATES = ("speaking", "nobody", "music", "hidden")
 
 
@@ -59,6 +60,7 @@ def test_cost(screen, report):
     for found in figures.values():
         assert found["speaking"]["percent"] < 2
         assert found["nobody"]["percent"] < 0.3
+        assert found["music"]["percent"] < 0.3
         assert found["hidden"]["wakes_per_s"] == 0
 
 

@@ -29,7 +29,7 @@ from .wave import Wave
 
 # Pictures of the waveform: while somebody is shown, and else.
 _WAVE_S = 1 / 12
-_QUIET_WAVE_S = 1 / 3
+_QUIET_WAVE_S = 1 / 2
 _SLIDE_S = 0.3
 _RERANK_S = 0.3
 

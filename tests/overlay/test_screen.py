@@ -24,7 +24,7 @@ pytest.importorskip(
 )
 pytest.importorskip("Xlib", reason="python-xlib is not installed")
 
-from played import GROUND, Played, likeness, nobody, pixels, scene, speaks
+from played import GROUND, JAPANESE, Played, likeness, nobody, pixels, scene, speaks
 from PySide6.QtGui import QImage
 from screen import Screen, wait
 
@@ -342,6 +342,23 @@ def test_the_icon_in_a_tray_and_its_menu(
     choose(same.quit)
     assert one.program.wait(5) == 0
     same.close()
+
+
+def test_without_any_font(
+    player: Callable[..., Player], screen: Screen, cast: Cast, tmp_path: Path
+):
+    config = tmp_path / "fonts.conf"
+    config.write_text("<fontconfig></fontconfig>")
+    one = player(FONTCONFIG_FILE=str(config))
+    one.tell(speaks(cast, 0), speaks(cast, JAPANESE))
+    # A line of no font has no height: the card is as small as it gets.
+    wait(lambda: one.shown and screen.rect(one.card)[3] == 84 * 3 // 4)
+    assert one.program.poll() is None
+    one.tell(nobody())
+    wait(lambda: not one.shown, 3)
+    one.program.stdin.close()
+    assert one.program.wait(5) == 0
+    assert b"Traceback" not in one.program.stderr.read()
 
 
 def test_the_sound_of_the_computer(

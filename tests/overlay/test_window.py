@@ -32,7 +32,7 @@ from played import (
     scene,
     speaks,
 )
-from PySide6.QtCore import QEventLoop, QPoint, QTimer
+from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QFont, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog
 
@@ -303,6 +303,21 @@ def test_a_font_that_is_missing(play: Play, cast: Cast):
         assert one.window.isVisible()
     finally:
         QApplication.setFont(font)
+
+
+def test_it_follows_light_and_dark(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
+    # Qt that draws into memory cannot be told which it is.
+    scheme = Qt.ColorScheme.Dark
+    hints = type(QApplication.styleHints())
+    monkeypatch.setattr(hints, "colorScheme", lambda _: scheme)
+    one = play(theme=None)
+    one.take(speaks(cast, 0))
+    one.run(1)
+    dark = pixels(one.picture()).mean()
+    scheme = Qt.ColorScheme.Light
+    QApplication.styleHints().colorSchemeChanged.emit(scheme)
+    one.run(1)
+    assert pixels(one.picture()).mean() > dark + 60
 
 
 def test_another_cast_while_it_runs(play: Play, cast: Cast):
