@@ -9,6 +9,7 @@ from PySide6.QtGui import (
     QBrush,
     QColor,
     QFont,
+    QFontInfo,
     QFontMetricsF,
     QImage,
     QPainter,
@@ -84,7 +85,8 @@ class Look:
         self._font = QFont(font)
         # Where the desktop's font has no Japanese, one that is made for it: not the first that
         # has the signs, which may draw them the Chinese way.
-        families = [*font.families(), *_TEXT]
+        # What stands for an alias like "Sans Serif" comes before, for the other letters.
+        families = [*font.families(), QFontInfo(font).family(), *_TEXT]
         self._font.setFamilies(list(dict.fromkeys(families)))
         self._portraits = portraits
         given = marks((one.name, one.actor) for one in card.characters)

@@ -219,6 +219,13 @@ class Screen:
         self.press(button)
         self.release(button)
 
+    def double_click(self, x: int, y: int) -> None:
+        """Click twice; within the same millisecond, to Qt it would not be that."""
+        self.click(x, y)
+        time.sleep(0.02)
+        self.press()
+        self.release()
+
 
 def wait(until: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait for another program."""

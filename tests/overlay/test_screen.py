@@ -181,13 +181,18 @@ def test_clicks_and_the_grip(player: Callable[..., Player], screen: Screen, cast
     below.destroy()
 
 
+def _grip(screen: Screen) -> Any:
+    """Wait until it is there, and above the card."""
+    wait(lambda: len(screen.windows()) == 2, 3)
+    grip = min(screen.windows(), key=lambda window: screen.rect(window)[2])
+    wait(lambda: screen.top().id == grip.id, 3)
+    return grip
+
+
 def _drag(one: Player, screen: Screen, dx: int, dy: int) -> None:
     x, y, width, height = screen.rect(one.card)
     screen.point(x + width // 2, y + height // 2)
-    wait(lambda: len(screen.windows()) == 2, 3)
-    grip = min(screen.windows(), key=lambda window: screen.rect(window)[2])
-    left, top, wide, high = screen.rect(grip)
-    held = (left + wide // 2, top + high // 2)
+    held = screen.middle(_grip(screen))
     screen.point(*held)
     screen.press()
     for step in range(1, 6):
@@ -232,18 +237,19 @@ def test_every_mode_is_like_the_stored_screens(
     for mode in ("compact", "full", "timeline"):
         height = stored[f"{mode}_dark"].height()
         wait(lambda height=height: screen.rect(one.card)[3] == height, 3)
-        time.sleep(0.7)  # until it stands still
-        found = screen.picture(*screen.rect(one.card))
-        likenesses = {name: likeness(found, image) for name, image in stored.items()}
-        assert likenesses[f"{mode}_dark"] > 0.9
-        assert max(likenesses, key=likenesses.__getitem__) == f"{mode}_dark"
+
+        def likenesses() -> dict[str, float]:
+            found = screen.picture(*screen.rect(one.card))
+            return {name: likeness(found, image) for name, image in stored.items()}
+
+        wait(lambda mode=mode: likenesses()[f"{mode}_dark"] > 0.98, 3)  # it fades and slides
+        found = likenesses()
+        assert max(found, key=found.__getitem__) == f"{mode}_dark"
         # The next one, by the grip.
         x, y, width, _ = screen.rect(one.card)
         screen.point(x + width // 2, y + 60)
-        wait(lambda: len(screen.windows()) == 2, 3)
-        grip = min(screen.windows(), key=lambda window: screen.rect(window)[2])
-        screen.click(*screen.middle(grip))
-        screen.click(*screen.middle(grip))
+        held = screen.middle(_grip(screen))
+        screen.double_click(*held)
         screen.point(790, 5)
     below.destroy()
 

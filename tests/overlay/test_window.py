@@ -33,7 +33,7 @@ from played import (
     speaks,
 )
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
-from PySide6.QtGui import QColor, QFont, QImage
+from PySide6.QtGui import QColor, QFont, QFontInfo, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from kikiwake.engine.result import Candidate, Result
@@ -301,6 +301,17 @@ def test_a_font_that_is_missing(play: Play, cast: Cast):
         one.take(speaks(cast, JAPANESE))
         one.run(1)
         assert one.window.isVisible()
+    finally:
+        QApplication.setFont(font)
+
+
+def test_an_alias_of_a_font_is_not_passed_over(play: Play):
+    font = QApplication.font()
+    try:
+        # As Qt has it where no desktop says otherwise; no font is called so.
+        QApplication.setFont(QFont("Sans Serif", 10))
+        drawn = QFontInfo(play().window._look.font(13)).family()
+        assert drawn == QFontInfo(QFont("Sans Serif")).family()
     finally:
         QApplication.setFont(font)
 
