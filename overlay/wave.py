@@ -61,23 +61,23 @@ class Wave:
         """
         frame_s = _FRAME_S if waveform is None else waveform.frame_s
         wide, high = (round(edge * look.ratio) for edge in self._size)
-        pitch = max(1, round(wide * frame_s))
-        bars = min(wide // pitch, int(KEPT_S / frame_s))
-        count = self._count if waveform is None else waveform.count
+        pitch = min(max(1, round(wide * frame_s)), wide)
+        bars = max(1, min(wide // pitch, int(KEPT_S / frame_s)))
+        if waveform is None:
+            count, extremes = self._count, np.zeros((bars, 2), np.float32)
+        else:
+            count, extremes = waveform.newest(bars)
         came = count - self._count
-        drawn_as = (id(waveform), wide, look.dpr, ink.rgba())
+        drawn_as = (waveform, wide, look.dpr, ink.rgba())
         if anew := drawn_as != self._drawn_as or not 0 <= came < bars:
-            self._drawn_as, self._count = drawn_as, count
+            self._drawn_as = drawn_as
             self._begin(wide, high, look.dpr)
             self._silent_at, came = count, bars
+        self._count = count
         if not came:
             return False
-        if waveform is None:
-            heights = [[0.0, 0.0]] * came
-        else:
-            self._count, extremes = waveform.newest(came)
-            # They are few, mostly: quicker so than with NumPy.
-            heights = [[abs(y) ** _LOUDNESS for y in frame] for frame in extremes.tolist()]
+        # They are few, mostly: quicker so than with NumPy.
+        heights = [[abs(y) ** _LOUDNESS for y in frame] for frame in extremes[-came:].tolist()]
         for number, (low, top) in enumerate(reversed(heights)):
             if max(low, top) > _DOT:
                 self._silent_at = self._count - number + bars

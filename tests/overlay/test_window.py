@@ -48,6 +48,7 @@ from kikiwake.overlay.look import Look
 from kikiwake.overlay.place import Memory, Place, load_memory, memory_path
 from kikiwake.overlay.portraits import decode_portrait
 from kikiwake.overlay.tray import Tray
+from kikiwake.overlay.wave import Wave
 from kikiwake.overlay.words import ENGLISH
 from kikiwake.overlay.words import JAPANESE as IN_JAPANESE
 
@@ -480,6 +481,21 @@ def test_full_draws_the_last_second(play: Play, cast: Cast):
     assert not len(changed(nobody()))
     one.run(1)
     assert not one.window._timer.isActive()
+
+
+@pytest.mark.parametrize(("rate", "frame"), [(16_000, 8), (44_100, 512), (8_000, 800), (100, 200)])
+def test_frames_of_any_length(play: Play, rate: int, frame: int):
+    look, ink = play().window._look, QColor("red")
+    sound, wave = Waveform(frame_length=frame, sample_rate=rate), Wave(336, 40)
+    assert wave.follow(sound, look, ink)
+    assert not wave.follow(sound, look, ink)
+    for frames in (1, 3, 500, 2):
+        sound.push(np.full((frames, frame), 0.5, np.float32))
+        assert wave.follow(sound, look, ink)
+    assert not wave.still
+    sound.push(np.zeros((700, frame), np.float32))
+    assert wave.follow(sound, look, ink)
+    assert wave.still
 
 
 def test_timeline_shows_two_minutes(play: Play, cast: Cast):
