@@ -156,7 +156,7 @@ def test_clicks_and_the_grip(player: Callable[..., Player], screen: Screen, cast
     one.settle(speaks(cast, 0))
     screen.click(*ON_CARD)
     screen.click(600, 400)
-    wait(lambda: clicks() == 1, 2)
+    wait(lambda: clicks() == 1)
     _drag(one, screen, 300, -200)
     x, y, _, height = screen.rect(one.card)
     assert (x, y + height) == (300, screen.size[1] - 200)
@@ -171,7 +171,7 @@ def test_clicks_and_the_grip(player: Callable[..., Player], screen: Screen, cast
     assert screen.rect(other.card)[:2] == (x, y)
     before = clicks()
     screen.click(x + 40, y + 40)
-    wait(lambda: clicks() == before + 1, 2)
+    wait(lambda: clicks() == before + 1)
     # By its grip it is dragged all the same, and sticks to the edge.
     _drag(other, screen, 15 - x, 0)
     assert screen.rect(other.card)[:2] == (0, y)
@@ -183,9 +183,9 @@ def test_clicks_and_the_grip(player: Callable[..., Player], screen: Screen, cast
 
 def _grip(screen: Screen) -> Any:
     """Wait until it is there, and above the card."""
-    wait(lambda: len(screen.windows()) == 2, 3)
+    wait(lambda: len(screen.windows()) == 2)
     grip = min(screen.windows(), key=lambda window: screen.rect(window)[2])
-    wait(lambda: screen.top().id == grip.id, 3)
+    wait(lambda: screen.top().id == grip.id)
     return grip
 
 
@@ -200,9 +200,9 @@ def _drag(one: Player, screen: Screen, dx: int, dy: int) -> None:
         time.sleep(0.02)
     before = memory_path().stat().st_mtime_ns if memory_path().exists() else 0
     screen.release()
-    wait(lambda: memory_path().exists() and memory_path().stat().st_mtime_ns != before, 3)
+    wait(lambda: memory_path().exists() and memory_path().stat().st_mtime_ns != before)
     screen.point(790, 5)
-    wait(lambda: len(screen.windows()) == 1, 3)
+    wait(lambda: len(screen.windows()) == 1)
 
 
 def test_twice_as_many_pixels(player: Callable[..., Player], screen: Screen, cast: Cast):
