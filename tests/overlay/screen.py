@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 from Xlib import X, display
+from Xlib.error import XError
 from Xlib.ext import randr, xtest
 from Xlib.protocol import rq
 
@@ -130,8 +131,11 @@ class Screen:
         return getattr(focus, "id", focus) == window.id
 
     def rect(self, window: object) -> tuple[int, int, int, int]:
-        """Say where a window is: left, top, width, height."""
-        form = window.get_geometry()
+        """Say where a window is: left, top, width, height; zeros where it has just gone."""
+        try:
+            form = window.get_geometry()
+        except XError:
+            return 0, 0, 0, 0
         return form.x, form.y, form.width, form.height
 
     def middle(self, window: object) -> tuple[int, int]:

@@ -71,10 +71,16 @@ class Player:
         """The window; the grip is the smaller one."""
         return max(self.screen.windows(), key=lambda one: self.screen.rect(one)[2])
 
+    @property
+    def height(self) -> int:
+        """Of the card; 0 where it is not there."""
+        rects = map(self.screen.rect, self.screen.windows())
+        return max(rects, key=lambda rect: rect[2], default=(0, 0, 0, 0))[3]
+
     def settle(self, result: Result) -> None:
         """Have a result shown, and wait until nothing moves."""
         self.tell(result)
-        wait(lambda: self.shown and self.screen.rect(self.card)[3] > 70)
+        wait(lambda: self.height > 70)
         before = None
         while before is None or (before != self.screen.seen()).any():
             before = self.screen.seen()
@@ -236,7 +242,7 @@ def test_every_mode_is_like_the_stored_screens(
     stored = {path.stem: QImage(str(path)) for path in SCREENS.glob("*_dark.png")}
     for mode in ("compact", "full", "timeline"):
         height = stored[f"{mode}_dark"].height()
-        wait(lambda height=height: screen.rect(one.card)[3] == height, 3)
+        wait(lambda height=height: one.height == height, 3)
 
         def likenesses() -> dict[str, float]:
             found = screen.picture(*screen.rect(one.card))
@@ -328,9 +334,9 @@ def test_the_icon_in_a_tray_and_its_menu(
 
     heights = {"compact": 84, "full": 250}
     choose(same.modes["full"])
-    wait(lambda: one.shown and screen.rect(one.card)[3] == heights["full"], 3)
+    wait(lambda: one.height == heights["full"], 3)
     choose(same.modes["compact"])
-    wait(lambda: one.shown and screen.rect(one.card)[3] == heights["compact"], 3)
+    wait(lambda: one.height == heights["compact"], 3)
     choose(same.click_through)
     wait(lambda: load_memory().click_through, 3)
     choose(same.config)
@@ -358,7 +364,7 @@ def test_without_any_font(
     one = player(FONTCONFIG_FILE=str(config))
     one.tell(speaks(cast, 0), speaks(cast, JAPANESE))
     # A line of no font has no height: the card is as small as it gets.
-    wait(lambda: one.shown and screen.rect(one.card)[3] == 84 * 3 // 4)
+    wait(lambda: one.height == 84 * 3 // 4)
     assert one.program.poll() is None
     one.tell(nobody())
     wait(lambda: not one.shown, 3)
@@ -388,7 +394,7 @@ def test_the_sound_of_the_computer(
     told = ""
     while told not in names:
         told = one.program.stdout.readline().decode().strip()
-    wait(lambda: one.shown and screen.rect(one.card)[3] > 70, 3)
+    wait(lambda: one.height > 70, 3)
     time.sleep(0.4)
     assert looks_like(screen, one.card, play, cast)[0] == names.index(told)
     playing.kill()
