@@ -18,6 +18,7 @@ from .config import Settings
 from .mix import to_mono
 from .result import Candidate, Result
 from .smoothing import PosteriorSmoother
+from .waveform import Waveform
 
 TOP = 8
 SILENCE_DB = -120.0
@@ -51,6 +52,8 @@ class Pipeline:
         neighbouring patches share their rows.
     bad_samples : int
         Samples so far that were NaN or infinite.
+    waveform : Waveform
+        The newest sound of the results, for a picture of it.
 
     Raises
     ------
@@ -87,7 +90,9 @@ class Pipeline:
         self._rate = features.sample_rate
         hop_frames = max(1, round(settings.hop_ms / 1e3 * self._rate / features.hop_length))
         self._hop = np.zeros(hop_frames * features.hop_length, np.float32)
+        self._hop_frames = self._hop.reshape(hop_frames, features.hop_length)
         self.hop_s = len(self._hop) / self._rate
+        self.waveform = Waveform(frame_length=features.hop_length, sample_rate=self._rate)
         self._patch_s = features.patch_s
         self._resampler = _Resampler(sample_rate, self._rate, "HQ")
         self._runner = CastRunner(cast)
@@ -147,6 +152,7 @@ class Pipeline:
         self._patches.reset()
         self._gate.reset()
         self._smoother.reset()
+        self.waveform.reset()
         self._start_s = start_s
         self._frames = 0
         self._filled = 0
@@ -239,6 +245,7 @@ class Pipeline:
 
     def _process_hop(self) -> Result:
         self._hops += 1
+        self.waveform.push(self._hop_frames)
         hop_ms = self.hop_s * 1e3
         self._gate.process(self._vad_resampler.push(self._hop))
         self._patches.push(self._hop)

@@ -29,6 +29,7 @@ from .device import DeviceSource
 from .pipeline import Pipeline
 from .result import Counters, Result, State
 from .source import Source
+from .waveform import Waveform
 
 _log = logging.getLogger(__name__)
 
@@ -128,9 +129,11 @@ class Recognizer:
         self.source = source
         self._results: queue.Queue[Result] = queue.Queue(QUEUE_RESULTS)
         self._latest: Result | None = None
+        self._waveform: Waveform | None = None
         self._missed = 0
         self._iterated = False
-        self._changes: queue.SimpleQueue[tuple[Settings, Cast]] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[tuple[Settings | None, Cast | None]]
+        self._changes = queue.SimpleQueue()
         self._mistake: str | None = None
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -154,12 +157,34 @@ class Recognizer:
         """The newest result, None before the first; from any thread, at any time."""
         return self._latest
 
+    @property
+    def waveform(self) -> Waveform | None:
+        """The newest sound, to be drawn; None before entering. Another one with new settings."""
+        return self._waveform
+
+    def use_cast(self, cast: Cast) -> None:
+        """Go on with another cast, between two results; `cast` says when; from any thread.
+
+        Parameters
+        ----------
+        cast : Cast
+            In use until the end, or until the config file names yet another.
+
+        Raises
+        ------
+        CastError
+            Its network cannot be used; all stays as it is.
+        """
+        CastRunner(cast)
+        self._changes.put((None, cast))
+
     def __enter__(self) -> Self:
         if self._worker is not None:
             raise RuntimeError("a Recognizer is entered once; make another")
         self.source.__enter__()
         try:
             self._pipeline = self._new_pipeline(0.0)
+            self._waveform = self._pipeline.waveform
             self._worker = threading.Thread(target=self._work, name="kikiwake", daemon=True)
             self._worker.start()
         except BaseException:
@@ -375,17 +400,18 @@ class Recognizer:
         for block in self._history.blocks:
             self._pipeline.process(block)
         self._pipeline.bad_samples = 0  # of the past, and counted
+        self._waveform = self._pipeline.waveform
 
     def _watch(self, file: SettingsFile) -> None:
         """Check what the config file says whenever it changes, and hand it to the worker."""
-        known, cast = self.settings, self.cast
+        known = self.settings
         try:
             for _ in file.changes(self._stop):
                 try:
-                    settings, new_cast = file.load(), cast
+                    settings, cast = file.load(), None
                     if self._own_cast and settings.cast != known.cast:
-                        new_cast = load_cast(settings.cast)
-                        CastRunner(new_cast)  # says what is wrong with the network
+                        cast = load_cast(settings.cast)
+                        CastRunner(cast)  # says what is wrong with the network
                     if self._own_source and settings.input != known.input:
                         _device(settings)
                     if settings.gate != known.gate:
@@ -395,16 +421,18 @@ class Recognizer:
                     continue
                 self._mistake = None
                 if settings != known:
-                    known, cast = settings, new_cast
+                    known = settings
                     self._changes.put((settings, cast))
         except Exception as error:
             _log.exception("while the config file was watched")
             self._mistake = f"config {file.path}: changes are not seen: {one_line(error)}"
 
-    def _apply(self, settings: Settings, cast: Cast) -> None:
-        """Put new settings into effect."""
+    def _apply(self, settings: Settings | None, cast: Cast | None) -> None:
+        """Put new settings or another cast into effect; None leaves them as they are."""
         self._hear_silence()
-        before, self.settings, self.cast = self.settings, settings, cast
+        before = self.settings
+        settings = self.settings = settings or before
+        self.cast = cast or self.cast
         if self._own_source and settings.input != before.input:
             self.source.__exit__(None, None, None)
             self.source = _device(settings)

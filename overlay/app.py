@@ -16,16 +16,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..engine.result import Result
-from ..errors import KikiwakeError
+from ..errors import CastError, KikiwakeError
 
 if TYPE_CHECKING:
     from ..engine.recognizer import Recognizer
-    from .feed import Samples
 
-PACKAGES = (
-    "libegl1 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 "
-    "libxcb-render-util0 libxcb-shape0"
-)
+PACKAGES = "libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
 _PATIENCE_S = 0.5
 _TRY_S = 30.0
 
@@ -54,7 +50,7 @@ def check_overlay() -> None:
     # Elsewhere: where Qt finds no screen, it ends the process.
     program = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
     command = [sys.executable, "-c", program]
-    environment = os.environ | _platform()
+    environment = os.environ | qt_environment()
     try:
         tried = subprocess.run(
             command, capture_output=True, env=environment, timeout=_TRY_S, check=False
@@ -73,8 +69,6 @@ def check_overlay() -> None:
 def show(
     recognizer: Recognizer,
     take: Callable[[Result], object] | None = None,
-    *,
-    samples: Samples | None = None,
 ) -> None:
     """Show who is speaking in a window, until it is quit or the sound ends.
 
@@ -88,9 +82,6 @@ def show(
     take : callable, optional
         Gets each result, in that other thread; never after this function has returned, but for the
         one it may be busy with.
-    samples : callable, optional
-        Gives the last second of sound as float32, mono, for the waveform of the full mode; called
-        thirty times a second while that is shown. Without it, the loudness of the results is drawn.
 
     Raises
     ------
@@ -99,14 +90,16 @@ def show(
     KikiwakeError
         As the iterator of the recognizer.
     """
-    os.environ.update(_platform())
+    os.environ.update(qt_environment())
     from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Signal
     from PySide6.QtWidgets import QApplication
 
+    from ..models.cast import load_cast
     from .motion import motion_is_reduced
     from .place import load_memory
     from .tray import Tray
     from .window import OverlayWindow, language
+    from .words import said_in
     from .x11 import is_composited
 
     class Bridge(QObject):
@@ -124,12 +117,21 @@ def show(
     window = OverlayWindow(
         cast,
         load_memory(),
-        samples=samples,
+        sound=lambda: recognizer.waveform,
         said=said,
         moving=not motion_is_reduced(),
         composited=application.platformName() != "xcb" or is_composited(),
     )
-    tray = Tray(window, said, application.quit)
+
+    def use_cast(path: str) -> None:
+        try:
+            recognizer.use_cast(load_cast(path))
+        except CastError as error:
+            window.tell(said_in(said, str(error)))
+        else:
+            window.tell("")
+
+    tray = Tray(window, said, application.quit, use_cast)
     tray.name_cast(cast.card.name)
     bridge = Bridge()
     bridge.cast_changed.connect(window.set_cast)
@@ -210,11 +212,15 @@ class _Signals:
         self.was_caught = True
 
 
-def _platform() -> dict[str, str]:
-    """Have Qt use XWayland where there is one: on Wayland itself no window can stay on top."""
+def qt_environment() -> dict[str, str]:
+    """Give what is to be in the environment before Qt is started."""
     environment = os.environ
-    if environment.get("QT_QPA_PLATFORM") or not sys.platform.startswith("linux"):
-        return {}
-    if environment.get("WAYLAND_DISPLAY") and environment.get("DISPLAY"):
-        return {"QT_QPA_PLATFORM": "xcb;wayland"}
-    return {}
+    wanted = {}
+    # Else Qt draws each picture of some size in several threads, which here takes 20 % more.
+    if "QT_NO_GUI_THREADPOOL" not in environment:
+        wanted["QT_NO_GUI_THREADPOOL"] = "1"
+    # XWayland where there is one: on Wayland itself no window can stay on top.
+    ours = environment.get("QT_QPA_PLATFORM") or not sys.platform.startswith("linux")
+    if not ours and environment.get("WAYLAND_DISPLAY") and environment.get("DISPLAY"):
+        wanted["QT_QPA_PLATFORM"] = "xcb;wayland"
+    return wanted

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..engine.result import Candidate, Result, Turn, TurnTracker
+from ..engine.waveform import Waveform
 from .shown import NOBODY, Who, notice_of, who_speaks
 
-Samples = Callable[[], NDArray[np.float32] | None]
-"""Gives the last second of sound, mono, or None where it is not to be had."""
+Sound = Callable[[], Waveform | None]
+"""Gives the newest sound, None where there is none yet."""
 
-LEVELS = 48
 KEPT_TURNS = 256
 RANKED = 8
 AUDIBLE_DB = -66.0
@@ -33,8 +29,6 @@ class Feed:
     ----------
     newest : Result or None
         The one that counts.
-    levels : deque of float
-        Levels in dB of the newest results.
 
     Notes
     -----
@@ -44,7 +38,6 @@ class Feed:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.newest: Result | None = None
-        self.levels: deque[float] = deque([-120.0] * LEVELS, LEVELS)
         self._tracker = TurnTracker()
         self._wake = wake
         # What is on the screen while the window sleeps; None while it looks by itself.
@@ -58,7 +51,6 @@ class Feed:
     def take(self, result: Result) -> None:
         """Take the next result."""
         self.newest = result
-        self.levels.append(result.level_db)
         self._tracker.add(result)
         if len(self._tracker.turns) > 2 * KEPT_TURNS:
             del self._tracker.turns[:KEPT_TURNS]
@@ -67,13 +59,15 @@ class Feed:
             self._seen = None
             self._wake()
 
-    def sleep(self, drawn: Result | None, *, sound: bool = False) -> bool:
+    def sleep(self, drawn: Result | None, *, shares: bool = True, sound: bool = False) -> bool:
         """Be woken by the next result that looks different.
 
         Parameters
         ----------
         drawn : Result or None
             What is on the screen.
+        shares : bool
+            How sure it is can be seen, and nobody looks by themselves soon.
         sound : bool
             Sound and the ranking can be seen, too.
 
@@ -82,7 +76,7 @@ class Feed:
         bool
             False where another has come in the meantime: then nobody is woken.
         """
-        seen = _Seen(drawn, sound)
+        seen = _Seen(drawn, shares, sound)
         self._seen = seen
         newest = self.newest
         if newest is None or newest is drawn or not seen.differs(newest):
@@ -98,16 +92,17 @@ class Feed:
 class _Seen:
     """What was on the screen when the window went to sleep."""
 
-    def __init__(self, result: Result | None, sound: bool) -> None:
+    def __init__(self, result: Result | None, shares: bool, sound: bool) -> None:
         self._who: Who = NOBODY if result is None else who_speaks(result)
         self._confidence = 0.0 if result is None else result.confidence
+        self._noticeable = _NOTICEABLE if shares else 1.0
         self._notice = notice_of(result)
         self._top: tuple[Candidate, ...] = () if result is None else result.top
         self._sound = sound
 
     def differs(self, result: Result) -> bool:
         if (
-            abs(result.confidence - self._confidence) > _NOTICEABLE
+            abs(result.confidence - self._confidence) > self._noticeable
             or who_speaks(result) != self._who
             or notice_of(result) != self._notice
         ):

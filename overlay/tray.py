@@ -16,7 +16,7 @@ from PySide6.QtGui import (
     QPen,
     QPixmap,
 )
-from PySide6.QtWidgets import QMenu, QSystemTrayIcon
+from PySide6.QtWidgets import QFileDialog, QMenu, QSystemTrayIcon
 
 from ..engine.config import config_path, default_toml
 from ..files import write_file
@@ -38,13 +38,22 @@ class Tray:
         Language.
     quit_ : callable
         Ends the program.
+    use_cast : callable
+        Has the cast of a file used from now on.
     """
 
-    def __init__(self, window: OverlayWindow, words: Words, quit_: Callable[[], None]) -> None:
-        self._window, self._words = window, words
+    def __init__(
+        self,
+        window: OverlayWindow,
+        words: Words,
+        quit_: Callable[[], None],
+        use_cast: Callable[[str], None],
+    ) -> None:
+        self._window, self._words, self._use_cast = window, words, use_cast
+        self._dialog: QFileDialog | None = None
         self.menu = QMenu()
         self.cast = QAction("", self.menu)
-        self.cast.setEnabled(False)
+        self.cast.triggered.connect(self._ask_for_cast)
         self.menu.addAction(self.cast)
         self.menu.addSeparator()
         self.modes: dict[Mode, QAction] = {}
@@ -66,16 +75,12 @@ class Tray:
         self.menu.addActions([self.click_through, self.pause])
         self.menu.addSeparator()
         self.menu.addActions([self.config, self.quit])
-        self.icon: QSystemTrayIcon | None = None
-        if QSystemTrayIcon.isSystemTrayAvailable():
-            self.icon = QSystemTrayIcon(draw_icon())
-            self.icon.setContextMenu(self.menu)
-            self.icon.activated.connect(self._activated)
-            self.icon.show()
-        else:
-            # Without it, nothing would end a pause.
-            self.pause.setVisible(False)
-            _log.info("no tray here: the menu is had by the right button, on the window")
+        # Where there is no tray yet, as when the desktop is just starting, it comes with that.
+        self.icon = QSystemTrayIcon(draw_icon())
+        self.icon.setContextMenu(self.menu)
+        self.icon.activated.connect(self._activated)
+        self.icon.show()
+        self.menu.aboutToShow.connect(self._offer_pause)
         window.changed.connect(self._show_state)
         window.menu_wanted.connect(self._pop_up)
         self._show_state()
@@ -83,18 +88,30 @@ class Tray:
     def name_cast(self, name: str) -> None:
         """Say which cast is in use."""
         self.cast.setText(self._words.cast.format(name).replace("&", "&&"))
-        if self.icon is not None:
-            self.icon.setToolTip(f"Kikiwake · {name}")
+        self.icon.setToolTip(f"Kikiwake · {name}")
 
     def close(self) -> None:
         """Take the icon away, and let both go."""
         self._window.changed.disconnect(self._show_state)
-        if self.icon is not None:
-            self.icon.hide()
-            self.icon.deleteLater()
-            self.icon = None
+        self.icon.hide()
+        self.icon.deleteLater()
+        if self._dialog is not None:
+            self._dialog.deleteLater()
         self.menu.close()
         self.menu.deleteLater()
+
+    def _offer_pause(self) -> None:
+        """Without an icon in a tray, nothing would end it."""
+        self.pause.setVisible(QSystemTrayIcon.isSystemTrayAvailable())
+
+    def _ask_for_cast(self) -> None:
+        if self._dialog is not None:
+            self._dialog.deleteLater()
+        kinds = f"{self._words.cast_files} (*.cast)"
+        self._dialog = QFileDialog(None, "Kikiwake", "", kinds)
+        self._dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._dialog.fileSelected.connect(self._use_cast)
+        self._dialog.open()
 
     def _choose(self, mode: Mode) -> None:
         self._window.mode = mode
@@ -113,8 +130,7 @@ class Tray:
         self.modes[self._window.mode].setChecked(True)
         self.click_through.setChecked(self._window.click_through)
         self.pause.setChecked(self._window.paused)
-        if self.icon is not None:
-            self.icon.setIcon(draw_icon(self._window.paused))
+        self.icon.setIcon(draw_icon(self._window.paused))
 
     def _pop_up(self, where: QPoint) -> None:
         self.menu.popup(where)

@@ -8,17 +8,18 @@ second, while it is seen, it is put on top again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from PySide6.QtCore import (
+    QEvent,
     QLocale,
     QPoint,
     QPointF,
     QRect,
     QRectF,
-    QSize,
     Qt,
     QTimer,
     Signal,
@@ -29,68 +30,39 @@ from PySide6.QtGui import (
     QContextMenuEvent,
     QCursor,
     QEnterEvent,
-    QFont,
     QFontInfo,
     QGuiApplication,
-    QMouseEvent,
     QPainter,
     QPainterPath,
     QPaintEvent,
-    QPixmap,
     QRegion,
-    QScreen,
 )
 from PySide6.QtWidgets import QApplication, QWidget
 
-from ..engine.result import Result
 from ..models.cast import Cast
-from .feed import Feed, Samples
-from .look import DARK, LIGHT, Look, Portraits, Theme, draw_card, mixed, width_of
-from .place import MODES, Area, Memory, Mode, place_of, save_memory, snapped
-from .shown import NOBODY, WAITING, notice_of, who_speaks
-from .views import ALL, Compact, Full, Step, Timeline, View, grip_dots
+from .compact import Compact
+from .feed import Feed, Sound
+from .full import Full
+from .grip import GRIP, Grip, window_flags
+from .ground import SHADOW, Ground
+from .ink import DARK, LIGHT, Theme, mixed
+from .look import Look
+from .notice import HEIGHT as NOTICE_HEIGHT
+from .notice import Notice
+from .place import MODES, Memory, Mode, save_memory
+from .portraits import Portraits
+from .shown import NOBODY, who_speaks
+from .spot import Spot
+from .timeline import Timeline
+from .view import ALL, CREEP_S, Step, View
 from .words import Words, words
 
 FRAME_S = 1 / 30
 RAISE_S = 1.0
 LOOK_S = 0.2  # how often it is seen to where the pointer is, while clicks pass through
-SHADOW = 12.0
-NOTICE_S = 15.0
-GREETING_S = 4.0
-_NOTICE_HEIGHT = 28.0
-_NOTICE_LONGEST = 420.0
 _GAP = 6.0
 _SHADOWED = (-SHADOW, -SHADOW, SHADOW, SHADOW)
-_GRIP = QSize(26, 44)
 _LINE_PIXELS = 13.0  # of the desktop's font, at which a unit is a pixel
-
-
-class _Notice:
-    """The quiet line."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.until = 0.0
-        self.opacity = 0.0
-        self._told = ""
-
-    def tell(self, text: str, now: float, seconds: float) -> None:
-        if text == self._told:
-            return
-        self._told = text
-        if text:
-            self.text, self.until = text, now + seconds
-        else:
-            self.until = now
-
-    def step(self, now: float, dt: float, moving: bool) -> Step:
-        left_s = self.until - now
-        aim = 1.0 if self.text and left_s > 0 else 0.0
-        if self.opacity != aim:
-            pace = dt / 0.3 if moving else 1.0
-            self.opacity += max(-pace, min(pace, aim - self.opacity))
-            return Step(ALL, 0.0)
-        return Step((), left_s if aim else None)
 
 
 class _Cards(NamedTuple):
@@ -110,9 +82,8 @@ class OverlayWindow(QWidget):
         Whose portraits and names there are.
     memory : Memory
         Where the window was; it is kept up, and written down when it changes.
-    samples : callable, optional
-        Gives the last second of sound, for the waveform; without it, the loudness of the results
-        is drawn.
+    sound : callable, optional
+        Gives the newest sound, for the waveform.
     said : Words, optional
         By default that of the user.
     moving : bool
@@ -144,14 +115,14 @@ class OverlayWindow(QWidget):
         cast: Cast,
         memory: Memory | None = None,
         *,
-        samples: Samples | None = None,
+        sound: Sound | None = None,
         said: Words | None = None,
         moving: bool = True,
         composited: bool = True,
         theme: Theme | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(None, _flags())
+        super().__init__(None, window_flags())
         for attribute in (
             Qt.WidgetAttribute.WA_TranslucentBackground,
             Qt.WidgetAttribute.WA_NoSystemBackground,
@@ -164,28 +135,28 @@ class OverlayWindow(QWidget):
         self.memory = memory or Memory()
         self.frames = 0
         self._moving, self._composited, self._clock = moving, composited, clock
-        self._samples, self._theme = samples, theme
+        self._sound, self._theme = sound, theme
         self._words = said or language()
         self._paused = False
-        self._drawn: Result | None = None
         self._named = NOBODY
-        self._notice = _Notice()
+        self._notice = Notice(self._words)
         self._dragged = False
         self._stale = True  # all of it is to be drawn anew
         # Elsewhere the system keeps it on top; some have no way to ask for it.
         self._sinks = QGuiApplication.platformName() == "xcb"
         self._stepped_at = self._raised_at = clock() - 1.0
-        self._ground: dict[tuple[float, float], QPixmap] = {}
         # One timer for all that comes with time: the next frame, the end of a notice, ...
         self._timer = QTimer(self, singleShot=True, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._frame)
         self._woken.connect(self._wake)
         self.feed = Feed(self._woken.emit)
-        self._grip = _Grip(self)
+        self._grip = Grip(self)
         self._portraits: Portraits | None = None
         self._set_cast(cast)
+        self._ground = Ground(self._look, shadow=composited)
         self._view = self._new_view(self.memory.mode)
-        self._find_place()
+        self._spot = Spot(self.memory)
+        self._cards = self._lay_out()
         hints = QGuiApplication.styleHints()
         hints.colorSchemeChanged.connect(self._restyle)
         application = QGuiApplication.instance()
@@ -260,10 +231,15 @@ class OverlayWindow(QWidget):
         self._set_cast(cast)
         self._restyle()
 
+    def tell(self, text: str) -> None:
+        """Show a line of one's own for a while, beside what the engine tells."""
+        self._notice.tell(text, self._clock())
+        self._wake()
+
     def start(self, *, greeting: bool = True) -> None:
         """Show what comes; at first, where it will be seen, and that somebody is listening."""
         if greeting:
-            self._notice.tell(self._words.listening, self._clock(), GREETING_S)
+            self._notice.greet(self._clock())
         self._wake()
 
     def end(self) -> None:
@@ -298,29 +274,30 @@ class OverlayWindow(QWidget):
         font = QApplication.font()
         assert self._portraits is not None
         look = Look(self._card, self._portraits, theme, self._words, font, moving)
-        look.ratio = self._scale() * self.devicePixelRatio()
+        look.scale, look.dpr = _scale(), self.devicePixelRatio()
         return look
 
     def _new_view(self, mode: Mode) -> View:
         if mode == "full":
-            return Full(self._look, self.feed, self._samples)
+            return Full(self._look, self.feed, self._sound)
         return {"compact": Compact, "timeline": Timeline}[mode](self._look, self.feed)
 
     @Slot()
     def _restyle(self) -> None:
         """Draw all anew."""
         self._look = self._new_look()
+        self._ground = Ground(self._look, shadow=self._composited)
         self._view.look = self._look
         self._view.restyle()
-        self._ground.clear()
         self._stale = True
         if not self._paused:
             self._wake()
 
-    @staticmethod
-    def _scale() -> float:
-        """Pixels that Qt counts for a unit, after the desktop's font."""
-        return max(0.75, min(QFontInfo(QApplication.font()).pixelSize() / _LINE_PIXELS, 3.0))
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Follow the desktop's font."""
+        if event.type() == QEvent.Type.ApplicationFontChange:
+            self._restyle()
+        super().changeEvent(event)
 
     # When it is drawn
 
@@ -343,12 +320,8 @@ class OverlayWindow(QWidget):
         began = self._clock()
         dt = min(began - self._stepped_at, 4 * FRAME_S)
         self._stepped_at = began
-        result = self._drawn = self.feed.newest
-        text = notice_of(result)
-        if result is not None:
-            said = self._words.waiting if text == WAITING else text
-            if said or result.actor is not None or self._notice.text != self._words.listening:
-                self._notice.tell(said, began, NOTICE_S)
+        result = self.feed.newest
+        self._notice.hear(result, began)
         self._view.take(result, began)
         who = who_speaks(result)
         if who != self._named:
@@ -375,8 +348,11 @@ class OverlayWindow(QWidget):
         else:
             self._conceal()
         waits = [step.next_s for step in steps if step.next_s is not None]
-        if (not waits or min(waits) > 0) and not self.feed.sleep(result, sound=self._view.sound):
-            waits.append(0.0)
+        soon = min(waits, default=RAISE_S)
+        if soon > 0:
+            shares, sound = self._view.shares and soon > CREEP_S, self._view.sound
+            if not self.feed.sleep(result, shares=shares, sound=sound):
+                waits.append(0.0)
         if waits:
             took = self._clock() - began
             self._timer.start(max(0, round(1e3 * (max(FRAME_S, min(waits)) - took))))
@@ -385,13 +361,11 @@ class OverlayWindow(QWidget):
 
     def _spoil(self, dirty: list[QRectF]) -> None:
         """Have parts of the card drawn again; what is beside it, only with all of it."""
-        scale, corner = self._scale(), self._cards().card.topLeft()
-        region = QRegion()
+        scale, card = self._look.scale, self._cards.card
         for rect in dirty:
-            there = rect.translated(corner)
-            area = QRectF(there.topLeft() * scale, there.size() * scale)
-            region |= QRegion(area.toAlignedRect().adjusted(-1, -1, 1, 1))
-        self.update(region)
+            left, top = (card.left() + rect.left()) * scale, (card.top() + rect.top()) * scale
+            wide, high = rect.width() * scale, rect.height() * scale
+            self.update(math.floor(left) - 1, math.floor(top) - 1, int(wide) + 4, int(high) + 4)
 
     def _attend(self, now: float) -> Step:
         """Stay on top, and let the grip be there when the pointer is."""
@@ -427,7 +401,7 @@ class OverlayWindow(QWidget):
 
     # Where it is
 
-    def _cards(self) -> _Cards:
+    def _lay_out(self) -> _Cards:
         """Lay out the card and the notice, the notice on the side of the screen's middle."""
         view, shadow = self._view, SHADOW
         width = height = 0.0
@@ -436,49 +410,44 @@ class OverlayWindow(QWidget):
             card = QRectF(shadow, shadow, view.width, view.height)
             width, height = view.width + 2 * shadow, view.height + 2 * shadow
         if self._notice.opacity:
-            long = min(_NOTICE_LONGEST, width_of(self._notice.text, self._small()) + 44)
-            notice = QRectF(shadow, shadow, long, _NOTICE_HEIGHT)
+            long = self._notice.width(self._look)
+            notice = QRectF(shadow, shadow, long, NOTICE_HEIGHT)
             width = max(width, long + 2 * shadow)
             if height:
-                height += _NOTICE_HEIGHT + _GAP
-                if self._place.bottom:
-                    card.translate(0, _NOTICE_HEIGHT + _GAP)
+                height += NOTICE_HEIGHT + _GAP
+                if self._spot.bottom:
+                    card.translate(0, NOTICE_HEIGHT + _GAP)
                 else:
                     notice.translate(0, view.height + _GAP)
             else:
-                height = _NOTICE_HEIGHT + 2 * shadow
-        if self._place.right:
+                height = NOTICE_HEIGHT + 2 * shadow
+        if self._spot.right:
             card.moveRight(width - shadow)
             notice.moveRight(width - shadow)
         return _Cards(QRectF(0, 0, width, height), card, notice)
 
-    def _small(self) -> QFont:
-        return self._look.font(12.5)
-
     def _fit(self) -> None:
         """Make the window as large as what is shown, and put it where it belongs."""
-        right = self._place.right
+        right = self._spot.right
         if self._view.mirrored != right:
             self._view.mirrored = right
             self._view.restyle()
-        scale = self._scale()
-        ratio = scale * self.devicePixelRatio()
-        if ratio != self._look.ratio:
-            self._look.ratio = ratio
+        scale = self._look.scale
+        if self.devicePixelRatio() != self._look.dpr:
+            self._look.dpr = self.devicePixelRatio()
             self._look.forget_pictures()
             self._view.restyle()
-            self._ground.clear()
-        cards = self._cards()
+            self._ground = Ground(self._look, shadow=self._composited)
+        cards = self._cards = self._lay_out()
         width, height = (
-            -(-edge * scale // 1) for edge in (cards.size.width(), cards.size.height())
+            math.ceil(edge * scale) for edge in (cards.size.width(), cards.size.height())
         )
         if self._dragged:
             corner = self.pos()
-            self.resize(int(width), int(height))
+            self.resize(width, height)
             self.move(corner)
         else:
-            area = self._place.area(width, height, self._area)
-            rect = QRect(round(area.x), round(area.y), int(width), int(height))
+            rect = self._spot.rect(width, height)
             if rect != self.geometry():
                 self.setGeometry(rect)
         if self._grip.isVisible() and not self._grip.held:
@@ -488,7 +457,7 @@ class OverlayWindow(QWidget):
 
     def _cut_out(self, cards: _Cards, scale: float) -> None:
         path = QPainterPath()
-        for rect, radius in ((cards.card, self._view.radius), (cards.notice, _NOTICE_HEIGHT / 2)):
+        for rect, radius in ((cards.card, self._view.radius), (cards.notice, NOTICE_HEIGHT / 2)):
             if not rect.isEmpty():
                 path.addRoundedRect(
                     QRectF(rect.topLeft() * scale, rect.size() * scale),
@@ -496,18 +465,6 @@ class OverlayWindow(QWidget):
                     radius * scale,
                 )
         self.setMask(QRegion(path.toFillPolygon().toPolygon()))
-
-    def _screen(self) -> QScreen:
-        """Give the screen that the window was put on, or the main one where it is not there."""
-        for screen in QGuiApplication.screens():
-            if _screen_key(screen) == self.memory.screen:
-                return screen
-        return QGuiApplication.primaryScreen()
-
-    def _find_place(self) -> None:
-        """Find out where the window belongs; not at each frame, since Qt is slow to tell."""
-        screen = self._screen()
-        self._place, self._area = self.memory.place(_screen_key(screen)), _area(screen)
 
     @Slot()
     def _screens_changed(self) -> None:
@@ -517,18 +474,14 @@ class OverlayWindow(QWidget):
             screen.availableGeometryChanged.connect(
                 self._screens_changed, Qt.ConnectionType.UniqueConnection
             )
-        self._find_place()
+        self._spot.find()
         if not self._paused:
             self._restyle()
 
     def drag_to(self, corner: QPoint) -> None:
         """Follow the pointer, and stick to the edges of the screen."""
         self._dragged = True
-        middle = corner + self.rect().center()
-        screen = QGuiApplication.screenAt(middle) or self._screen()
-        window = Area(corner.x(), corner.y(), self.width(), self.height())
-        area = snapped(window, _area(screen))
-        self.move(round(area.x), round(area.y))
+        self.move(self._spot.snapped(QRect(corner, self.size())))
         self._grip.follow()
 
     def drop(self) -> None:
@@ -536,16 +489,7 @@ class OverlayWindow(QWidget):
         if not self._dragged:
             return
         self._dragged = False
-        screen = QGuiApplication.screenAt(self.geometry().center()) or self._screen()
-        rect = self.geometry()
-        window = Area(rect.x(), rect.y(), rect.width(), rect.height())
-        self.memory.screen = _screen_key(screen)
-        # A new one: nobody else's dictionary is changed.
-        self.memory.places = {
-            **self.memory.places,
-            self.memory.screen: place_of(window, _area(screen)),
-        }
-        self._find_place()
+        self._spot.keep(self.geometry())
         self._remember()
         self._stale = True
         self._wake()
@@ -574,7 +518,7 @@ class OverlayWindow(QWidget):
 
     def _card_rect(self) -> QRect:
         """Where the card, or else the notice, is on the screen."""
-        cards, scale = self._cards(), self._scale()
+        cards, scale = self._lay_out(), self._look.scale
         rect = cards.card if not cards.card.isEmpty() else cards.notice
         corner = self.pos()
         return QRect(
@@ -591,8 +535,8 @@ class OverlayWindow(QWidget):
 
     def grip_rect(self) -> QRect:
         """Where the grip belongs: at the end of the card that is away from the portrait."""
-        card, scale = self._card_rect(), self._scale()
-        width, height = round(_GRIP.width() * scale), round(_GRIP.height() * scale)
+        card, scale = self._card_rect(), self._look.scale
+        width, height = round(GRIP.width() * scale), round(GRIP.height() * scale)
         height = min(height, card.height())
         x = card.left() if self._view.grip_left else card.right() + 1 - width
         y = card.top() + (min(card.height(), round(60 * scale)) - height) // 2
@@ -613,28 +557,15 @@ class OverlayWindow(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draw the card, and the notice."""
         self.frames += 1
-        cards, scale = self._cards(), self._scale()
-        part = QRectF(event.rect())
-        dirty = QRectF(part.topLeft() / scale, part.size() / scale)
         painter = QPainter(self)
-        painter.scale(scale, scale)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        for rect, opacity, radius in (
-            (cards.card, self._view.opacity, self._view.radius),
-            (cards.notice, self._notice.opacity, _NOTICE_HEIGHT / 2),
-        ):
-            if rect.isEmpty() or not dirty.intersects(rect.adjusted(*_SHADOWED)):
-                continue
-            painter.save()
-            painter.translate(self._whole(rect.topLeft()))
-            painter.setOpacity(opacity)
-            self._draw_ground(painter, rect, radius)
-            if rect is cards.card:
-                self._view.paint(painter, dirty.translated(-rect.topLeft()))
-            else:
-                self._draw_notice(painter, rect)
-            painter.restore()
+        # One part after another: Qt is much faster where what it cuts off has straight edges.
+        for part in event.region():  # type: ignore[attr-defined]  # PySide does not say so
+            painter.setClipRect(part)
+            painter.scale(self._look.scale, self._look.scale)
+            self._draw(painter, QRectF(part))
+            painter.resetTransform()
         painter.end()
 
     def _whole(self, point: QPointF) -> QPointF:
@@ -642,138 +573,30 @@ class OverlayWindow(QWidget):
         ratio = self._look.ratio
         return QPointF(round(point.x() * ratio) / ratio, round(point.y() * ratio) / ratio)
 
-    def _draw_ground(self, painter: QPainter, rect: QRectF, radius: float) -> None:
-        """Draw the empty card: of a picture of it, the middle is as long as need be."""
-        look = self._look
-        base = 2 * radius + 8
-        known = self._ground.get((radius, rect.height()))
-        if known is None:
-            known = look.layer(base + 2 * SHADOW, rect.height() + 2 * SHADOW)
-            onto = QPainter(known)
-            onto.setRenderHint(QPainter.RenderHint.Antialiasing)
-            plain = QRectF(SHADOW, SHADOW, base, rect.height())
-            draw_card(onto, plain, look.theme, radius, SHADOW if self._composited else 0)
-            onto.end()
-            if len(self._ground) > 8:
-                self._ground.clear()
-            self._ground[radius, rect.height()] = known
-        ratio, corner = look.ratio, self._whole(QPointF(SHADOW, SHADOW))
-        left, top = -corner.x(), -corner.y()
-        cut = known.width() // 2
-        whole = round((rect.width() + 2 * SHADOW) * ratio)
-        high = known.height()
-        for x, wide, source in (
-            (0, cut, QRectF(0, 0, cut, high)),
-            (cut, whole - 2 * cut, QRectF(cut - 1, 0, 1, high)),
-            (whole - cut, cut, QRectF(known.width() - cut, 0, cut, high)),
+    def _draw(self, painter: QPainter, part: QRectF) -> None:
+        """Draw what is seen in a part of the window, which is in pixels."""
+        cards, scale = self._cards, self._look.scale
+        dirty = QRectF(part.topLeft() / scale, part.size() / scale)
+        for rect, opacity, radius in (
+            (cards.card, self._view.opacity, self._view.radius),
+            (cards.notice, self._notice.opacity, NOTICE_HEIGHT / 2),
         ):
-            place = QRectF(left + x / ratio, top, wide / ratio, high / ratio)
-            painter.drawPixmap(place, known, source)
-
-    def _draw_notice(self, painter: QPainter, rect: QRectF) -> None:
-        theme = self._look.theme
-        painter.setPen(Qt.PenStyle.NoPen)
-        greeting = self._notice.text == self._words.listening
-        painter.setBrush(QColor("#4fb477" if greeting else "#e0a03a"))
-        painter.drawEllipse(QPointF(17, rect.height() / 2), 3.6, 3.6)
-        place = QRectF(29, 0, rect.width() - 29 - 15, rect.height())
-        self._look.text(painter, place, self._notice.text, self._small(), theme.text)
-
-
-class _Grip(QWidget):
-    """A small window of its own on the card: so it takes the mouse also where the card does not."""
-
-    def __init__(self, card: OverlayWindow) -> None:
-        super().__init__(None, _flags())
-        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
-        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
-        self.setAttribute(Qt.WidgetAttribute.WA_MacAlwaysShowToolWindow)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setWindowTitle("Kikiwake")
-        self.setCursor(Qt.CursorShape.OpenHandCursor)
-        self._card = card
-        self._held_at: QPoint | None = None
-
-    @property
-    def held(self) -> bool:
-        """It is being dragged."""
-        return self._held_at is not None
-
-    def appear(self) -> None:
-        """Be where it belongs."""
-        self.follow()
-        self.show()
-        self._card.put_above(self)
-
-    def follow(self) -> None:
-        """Go where the card goes."""
-        self.setGeometry(self._card.grip_rect())
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Take hold."""
-        if event.button() != Qt.MouseButton.LeftButton:
-            return
-        if QGuiApplication.platformName().startswith("wayland"):
-            # There a window does not know where it is; the compositor moves it.
-            self._card.windowHandle().startSystemMove()
-            return
-        self._held_at = event.globalPosition().toPoint() - self._card.pos()
-        self.setCursor(Qt.CursorShape.ClosedHandCursor)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Pull the card along."""
-        if self._held_at is not None:
-            self._card.drag_to(event.globalPosition().toPoint() - self._held_at)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Let go."""
-        if event.button() == Qt.MouseButton.LeftButton and self._held_at is not None:
-            self._held_at = None
-            self.setCursor(Qt.CursorShape.OpenHandCursor)
-            self._card.drop()
-            self.follow()
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Show it another way."""
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._card.next_mode()
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
-        """Ask for the menu."""
-        self._card.menu_wanted.emit(event.globalPos())
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """Draw six dots; on nothing, a window would not take the mouse everywhere."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(128, 128, 128, 1))
-        scale = self.height() / _GRIP.height()
-        painter.scale(scale, scale)
-        place = QRectF(0, 0, self.width() / scale, self.height() / scale)
-        grip_dots(painter, place, self._card.grip_colour)
-        painter.end()
+            if rect.isEmpty() or not dirty.intersects(rect.adjusted(*_SHADOWED)):
+                continue
+            painter.save()
+            painter.translate(self._whole(rect.topLeft()))
+            painter.setOpacity(opacity)
+            self._ground.paint(painter, rect, radius)
+            if rect is cards.card:
+                self._view.paint(painter, dirty.translated(-rect.topLeft()))
+            else:
+                self._notice.paint(painter, self._look, rect.width())
+            painter.restore()
 
 
-def _flags() -> Qt.WindowType:
-    return (
-        Qt.WindowType.Tool
-        | Qt.WindowType.FramelessWindowHint
-        | Qt.WindowType.WindowStaysOnTopHint
-        | Qt.WindowType.WindowDoesNotAcceptFocus
-        | Qt.WindowType.NoDropShadowWindowHint
-        | Qt.WindowType.X11BypassWindowManagerHint
-    )
-
-
-def _area(screen: QScreen) -> Area:
-    rect = screen.availableGeometry()
-    return Area(rect.x(), rect.y(), rect.width(), rect.height())
-
-
-def _screen_key(screen: QScreen) -> str:
-    """Tell a screen from others, wherever it is plugged in."""
-    parts = (screen.manufacturer(), screen.model(), screen.serialNumber())
-    return " ".join(filter(None, parts)) or screen.name()
+def _scale() -> float:
+    """Pixels that Qt counts for a unit, after the desktop's font."""
+    return max(0.75, min(QFontInfo(QApplication.font()).pixelSize() / _LINE_PIXELS, 3.0))
 
 
 def language() -> Words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -24,8 +25,11 @@ class Words(NamedTuple):
     click_through: str
     pause: str
     cast: str
+    cast_files: str
     config: str
     quit: str
+    notices: tuple[tuple[str, str], ...] = ()
+    """What the engine says, in its words and in these: see `said_in`."""
 
 
 ENGLISH = Words(
@@ -43,7 +47,8 @@ ENGLISH = Words(
     timeline="Timeline",
     click_through="Let clicks through",
     pause="Pause",
-    cast="Cast: {}",
+    cast="Cast: {}…",
+    cast_files="Casts",
     config="Open the config file",
     quit="Quit",
 )
@@ -63,9 +68,41 @@ JAPANESE = Words(
     timeline="タイムライン",
     click_through="クリックを通す",
     pause="一時停止",
-    cast="キャスト：{}",
+    cast="キャスト：{}…",
+    cast_files="キャスト",
     config="設定ファイルを開く",
     quit="終了",
+    notices=(
+        ("{}; the settings stay as they were", "{}（設定は変えていません）"),
+        ("waiting for the device: {}", "音声デバイスを待っています：{}"),
+        ("{} is gone: {}", "{}が見つかりません（{}）"),
+        ("the device or its sound server stopped", "デバイスまたはサウンドサーバーが停止しました"),
+        ("{} delivers no sound", "{}から音が届きません"),
+        ("the default output has changed", "既定の出力が変わりました"),
+        ("{} is not there", "{}がありません"),
+        (
+            "{} cannot be opened at {} Hz with {} channel(s): {}",
+            "{}を開けません（{} Hz、{} ch：{}）",
+        ),
+        ("no loopback to listen to: {}", "再生音を聞くための入力がありません：{}"),
+        ("no sound input here: {}", "音声入力がありません：{}"),
+        ("no default input is set; {}", "既定の入力が設定されていません：{}"),
+        ("no input has number {}; {}", "番号{}の入力はありません：{}"),
+        ("no input is called {}; {}", "{}という入力はありません：{}"),
+        ("the PortAudio library is missing, {}", "PortAudioがありません：{}"),
+        ("PortAudio does not answer: {}", "PortAudioが応答しません：{}"),
+        ("`kikiwake devices` lists the inputs", "入力の一覧は kikiwake devices で"),
+        ("cast {}: no such file; {}", "キャスト {}：ファイルがありません"),
+        ("cast {}: is a folder; {}", "キャスト {}：フォルダーです"),
+        ("cast {}: cannot be read: {}", "キャスト {}：読めません（{}）"),
+        ("cast {}: is not a Kikiwake cast file{}", "キャスト {}：Kikiwakeのキャストではありません"),
+        ("cast {}: {}", "キャスト {}：使えません（{}）"),
+        ("config {}: no such file; {}", "設定ファイル {}：ありません"),
+        ("config {}: cannot be read: {}", "設定ファイル {}：読めません（{}）"),
+        ("config {}: is not TOML: {}", "設定ファイル {}：TOMLではありません（{}）"),
+        ("config {}: changes are not seen: {}", "設定ファイル {}：変更を検知できません（{}）"),
+        ("config {}: {}", "設定ファイル {}：誤りがあります（{}）"),
+    ),
 )
 
 
@@ -87,3 +124,37 @@ def words(languages: Iterable[str]) -> Words:
         if code in ("ja", "en"):
             return JAPANESE if code == "ja" else ENGLISH
     return ENGLISH
+
+
+def said_in(words: Words, notice: str) -> str:
+    """Say what the engine tells in another language.
+
+    Parameters
+    ----------
+    words : Words
+        Of that language.
+    notice : str
+        As in `Result.notice`, of one thing or of several.
+
+    Returns
+    -------
+    str
+        What there are no words for, such as the text of a driver, stays as it is.
+
+    Examples
+    --------
+    >>> said_in(JAPANESE, "waiting for the device: Headset delivers no sound")
+    '音声デバイスを待っています：Headsetから音が届きません'
+    >>> said_in(ENGLISH, "waiting for the device: Headset delivers no sound")
+    'waiting for the device: Headset delivers no sound'
+    """
+    for theirs, ours in words.notices:
+        parts = map(re.escape, theirs.split("{}"))
+        if found := re.fullmatch("(.+?)".join(parts), notice):
+            own = (said_in(words, part) for part in found.groups())
+            # Some of what is told in English goes without saying.
+            return ours.format(*own)
+    first, mark, rest = notice.partition("; ")
+    if not (mark and words.notices):
+        return notice
+    return f"{said_in(words, first)}；{said_in(words, rest)}"

@@ -39,6 +39,32 @@ def test_results_are_json(demo_results):
     assert set(line) == set(Result.__struct_fields__)
 
 
+def test_another_cast_in_the_middle():
+    starter = load_cast()
+    card = starter.card
+    shouted = [
+        msgspec.structs.replace(one, name=one.name.upper(), portrait=None)
+        for one in card.characters
+    ]
+    other = msgspec.structs.replace(
+        starter, card=msgspec.structs.replace(card, characters=tuple(shouted))
+    )
+    names = []
+    with Recognizer(starter, DEMO, Settings()) as recognizer:
+        for result in recognizer:
+            if result.time > 5 and recognizer.cast is starter:
+                with pytest.raises(CastError):
+                    recognizer.use_cast(msgspec.structs.replace(starter, network=b"none"))
+                recognizer.use_cast(other)
+            if result.character is not None:
+                names.append(result.character)
+        assert recognizer.cast is other
+    shown = list(dict.fromkeys(names))
+    assert not shown[0].isupper()
+    assert shown[-1].isupper()
+    assert [name.isupper() for name in names] == sorted(name.isupper() for name in names)
+
+
 def test_leaving_early_stops_the_worker():
     with Recognizer(source=FileSource(DEMO, realtime=True), settings=Settings()) as recognizer:
         next(iter(recognizer))

@@ -10,12 +10,14 @@ from PySide6.QtWidgets import QApplication
 
 from kikiwake import load_cast
 from kikiwake.engine.result import Candidate, Result
+from kikiwake.engine.waveform import Waveform
 from kikiwake.models.cast import Cast, Character
-from kikiwake.overlay.look import DARK
+from kikiwake.overlay.ink import DARK
 from kikiwake.overlay.place import Memory
 from kikiwake.overlay.window import OverlayWindow
 from kikiwake.overlay.words import ENGLISH
 
+GROUND = "#6f9a8c"
 PICTURE = "portraits/raiga.ppm"
 BROKEN = "portraits/broken.png"
 # Of the cast, by number: what is special about them.
@@ -90,6 +92,34 @@ def nobody(**more: object) -> Result:
     return msgspec.structs.replace(Result(1.0, False, None, None, 0.0, (), -90.0), **more)
 
 
+_n = np.arange(24_000)
+WAVE = Waveform(frame_length=160, sample_rate=16_000)
+WAVE.push(np.float32(np.sin(_n / 3) * np.sin(_n / 2000) ** 2 / 2).reshape(-1, 160))
+
+
+def scene(cast: Cast) -> list[Result]:
+    """Give what was heard when the stored screens were taken; `WAVE` is the sound of it."""
+    results = []
+    for second in range(100):
+        who, time_s = (0, 1, 4, 0, 6)[second // 20], float(second)
+        results += [speaks(cast, who, time=time_s) if second % 20 < 15 else nobody(time=time_s)]
+    other = cast.card.characters[4]
+    second_voice = Candidate(other.name, other.actor, 0.3)
+    last = speaks(cast, PORTRAYED, 0.8, time=100.0, second=second_voice, notice="a notice")
+    return [*results, last]
+
+
+def likeness(one: QImage, other: QImage) -> float:
+    """Compare two pictures as one would from afar: 1 is the same."""
+    if abs(one.width() - other.width()) > 6 or abs(one.height() - other.height()) > 6:
+        return 0.0
+    small = [
+        pixels(image.scaled(other.size() / 4, mode=Qt.TransformationMode.SmoothTransformation))
+        for image in (one, other)
+    ]
+    return 1 - float(np.abs(small[0] - small[1]).mean()) / 40
+
+
 def pixels(image: QImage) -> np.ndarray:
     """Give height, width, RGB."""
     image = image.convertToFormat(QImage.Format.Format_RGB32)
@@ -138,8 +168,8 @@ class Played:
         return frames
 
     def picture(self) -> QImage:
-        """Draw it, as it would be seen on black."""
+        """Draw it, as it would be seen over a picture that is neither dark nor light."""
         image = QImage(self.window.size(), QImage.Format.Format_RGB32)
-        image.fill(QColor("black"))
+        image.fill(QColor(GROUND))
         self.window.render(image)
         return image

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import msgspec
-from played import make_cast, set_font
+from played import WAVE, make_cast, set_font
 from PySide6.QtWidgets import QApplication
 
 from kikiwake import Recognizer
@@ -21,6 +21,7 @@ class Told:
     """As much of a recognizer as the window knows."""
 
     cast = make_cast()
+    waveform = WAVE
 
     def __iter__(self) -> Iterator[Result]:
         for line in open(0, "rb", buffering=0):  # noqa: SIM115, without a lock

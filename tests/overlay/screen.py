@@ -9,8 +9,32 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtGui import QImage
 from Xlib import X, display
-from Xlib.ext import xtest
+from Xlib.error import XError
+from Xlib.ext import randr, xtest
+from Xlib.protocol import rq
+
+
+class _SetMonitor(rq.Request):
+    """RRSetMonitor, without outputs; python-xlib's own cannot be packed."""
+
+    _request = rq.Struct(
+        rq.Card8("opcode"),
+        rq.Opcode(43),
+        rq.RequestLength(),
+        rq.Window("window"),
+        rq.Card32("name"),
+        rq.Bool("primary", 0),
+        rq.Bool("automatic", 0),
+        rq.Card16("outputs", 0),
+        rq.Int16("x"),
+        rq.Int16("y"),
+        rq.Card16("width"),
+        rq.Card16("height"),
+        rq.Card32("width_mm", 200),
+        rq.Card32("height_mm", 150),
+    )
 
 
 class Screen:
@@ -63,6 +87,20 @@ class Screen:
                 continue
         return found
 
+    def find(self, wm_class: str) -> list:
+        """Give the mapped windows of a program, at any depth, the lowest first."""
+        found, left = [], [self.root]
+        while left:
+            window = left.pop()
+            try:
+                left += window.query_tree().children
+                shown = window.get_attributes().map_state == X.IsViewable
+                if shown and wm_class in (window.get_wm_class() or ()):
+                    found.append(window)
+            except Exception:  # gone in the meantime
+                continue
+        return found
+
     def title(self, window: object) -> str:
         """Give a window's title."""
         value = self.property(window, "_NET_WM_NAME")
@@ -93,9 +131,18 @@ class Screen:
         return getattr(focus, "id", focus) == window.id
 
     def rect(self, window: object) -> tuple[int, int, int, int]:
-        """Say where a window is: left, top, width, height."""
-        form = window.get_geometry()
+        """Say where a window is: left, top, width, height; zeros where it has just gone."""
+        try:
+            form = window.get_geometry()
+        except XError:
+            return 0, 0, 0, 0
         return form.x, form.y, form.width, form.height
+
+    def middle(self, window: object) -> tuple[int, int]:
+        """Say where on the screen the middle of a window is, also of one within another."""
+        form = window.get_geometry()
+        corner = self.root.translate_coords(window, form.width // 2, form.height // 2)
+        return corner.x, corner.y
 
     def seen(self) -> NDArray[np.uint8]:
         """Take a picture of the whole screen: height, width, RGB."""
@@ -103,6 +150,15 @@ class Screen:
         image = self.root.get_image(0, 0, width, height, X.ZPixmap, 0xFFFFFFFF)
         pixels = np.frombuffer(image.data, np.uint8).reshape(height, width, 4)
         return pixels[..., 2::-1]
+
+    def picture(self, x: int, y: int, width: int, height: int) -> QImage:
+        """Take a picture of a part of it."""
+        part = self.seen()[y : y + height, x : x + width].copy()
+        return QImage(part.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+
+    def has_owner(self, selection: str) -> bool:
+        """Say whether somebody owns a selection."""
+        return bool(self._display.get_selection_owner(self._display.intern_atom(selection)))
 
     # What is done
 
@@ -127,6 +183,25 @@ class Screen:
 
         return window, clicks
 
+    def plug_in(self, name: str, x: int, y: int, width: int, height: int) -> None:
+        """Have another screen, over a part of this one."""
+        _SetMonitor(
+            display=self._display.display,
+            opcode=self._display.display.get_extension_major(randr.extname),
+            window=self.root,
+            name=self._display.intern_atom(name),
+            x=x,
+            y=y,
+            width=width,
+            height=height,
+        )
+        self._display.sync()
+
+    def unplug(self, name: str) -> None:
+        """Take such a screen away."""
+        self.root.xrandr_delete_monitor(self._display.intern_atom(name))
+        self._display.sync()
+
     def point(self, x: int, y: int) -> None:
         """Move the pointer."""
         xtest.fake_input(self._display, X.MotionNotify, x=x, y=y)
@@ -147,6 +222,13 @@ class Screen:
         self.point(x, y)
         self.press(button)
         self.release(button)
+
+    def double_click(self, x: int, y: int) -> None:
+        """Click twice; within the same millisecond, to Qt it would not be that."""
+        self.click(x, y)
+        time.sleep(0.02)
+        self.press()
+        self.release()
 
 
 def wait(until: Callable[[], object], seconds: float = 10.0) -> None:

@@ -23,24 +23,32 @@ from played import (
     LONG,
     MISDRAWN,
     PORTRAYED,
+    WAVE,
     Played,
     draw_face,
+    likeness,
     nobody,
     pixels,
+    scene,
     speaks,
 )
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
-from PySide6.QtGui import QColor, QFont, QImage
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QColor, QFont, QFontInfo, QImage
+from PySide6.QtWidgets import QApplication, QFileDialog
 
-from kikiwake.engine.result import Candidate
+from kikiwake.engine.result import Candidate, Result
+from kikiwake.engine.waveform import Waveform
 from kikiwake.models.cast import Cast
+from kikiwake.overlay import spot as spot_module
 from kikiwake.overlay import tray as tray_module
 from kikiwake.overlay import window as window_module
-from kikiwake.overlay.look import LIGHT, Look, decode_portrait
+from kikiwake.overlay.full import Full
+from kikiwake.overlay.ink import LIGHT
+from kikiwake.overlay.look import Look
 from kikiwake.overlay.place import Memory, Place, load_memory, memory_path
+from kikiwake.overlay.portraits import decode_portrait
 from kikiwake.overlay.tray import Tray
-from kikiwake.overlay.views import Full
+from kikiwake.overlay.wave import Wave
 from kikiwake.overlay.words import ENGLISH
 from kikiwake.overlay.words import JAPANESE as IN_JAPANESE
 
@@ -116,7 +124,7 @@ def test_the_ring_follows_how_sure_it_is(play: Play, cast: Cast):
     little = one.picture()
     one.take(speaks(cast, 5, 0.9))
     one.run(1)
-    ring = QColor(one.window._look.ink(one.window._look.person(*_key(cast, 5))))
+    ring = QColor(one.window._look.ink(one.window._look.person(*_key(cast, 5)).mark))
     assert _count(one.picture(), ring) > 1.6 * _count(little, ring)
 
 
@@ -171,6 +179,23 @@ def test_a_lost_device_is_a_quiet_line(play: Play, cast: Cast):
     assert nothing(one), "mended"
 
 
+def test_a_line_of_ones_own_stays_for_a_while(play: Play, cast: Cast):
+    one = play()
+    one.take(nobody())
+    one.window.tell("cast x: no such file")
+    one.run(1)
+    one.take(nobody(time=2.0))
+    one.run(1)
+    assert one.window.isVisible()
+    assert one.window._notice.text == "cast x: no such file"
+    one.take(nobody(state="waiting"))
+    one.run(1)
+    assert one.window._notice.text == ENGLISH.waiting, "what the engine tells comes first"
+    one.take(nobody())
+    one.run(30)
+    assert nothing(one)
+
+
 def test_at_the_start_it_says_where_it_is(play: Play, cast: Cast):
     one = play()
     one.window.start()
@@ -198,7 +223,7 @@ def test_any_name_and_portrait(play: Play, cast: Cast, mode: str, who: int):
 
 
 def test_at_the_right_edge_the_portrait_stays(play: Play, cast: Cast):
-    key = window_module._screen_key(QApplication.primaryScreen())
+    key = spot_module.screen_key(QApplication.primaryScreen())
     one = play(Memory(places={key: Place(right=True)}))
     rights, disks = [], []
     for who in (0, 3):
@@ -279,6 +304,32 @@ def test_a_font_that_is_missing(play: Play, cast: Cast):
         assert one.window.isVisible()
     finally:
         QApplication.setFont(font)
+
+
+def test_an_alias_of_a_font_is_not_passed_over(play: Play):
+    font = QApplication.font()
+    try:
+        # As Qt has it where no desktop says otherwise; no font is called so.
+        QApplication.setFont(QFont("Sans Serif", 10))
+        drawn = QFontInfo(play().window._look.font(13)).family()
+        assert drawn == QFontInfo(QFont("Sans Serif")).family()
+    finally:
+        QApplication.setFont(font)
+
+
+def test_it_follows_light_and_dark(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
+    # Qt that draws into memory cannot be told which it is.
+    scheme = Qt.ColorScheme.Dark
+    hints = type(QApplication.styleHints())
+    monkeypatch.setattr(hints, "colorScheme", lambda _: scheme)
+    one = play(theme=None)
+    one.take(speaks(cast, 0))
+    one.run(1)
+    dark = pixels(one.picture()).mean()
+    scheme = Qt.ColorScheme.Light
+    QApplication.styleHints().colorSchemeChanged.emit(scheme)
+    one.run(1)
+    assert pixels(one.picture()).mean() > dark + 60
 
 
 def test_another_cast_while_it_runs(play: Play, cast: Cast):
@@ -389,14 +440,13 @@ def test_full_ranks_and_slides(play: Play, cast: Cast):
     first, second = _key(cast, 0), _key(cast, 1)
     assert (view._ranked[first].place, view._ranked[second].place) == (0, 1)
     one.take(speaks(cast, 1))
-    one.run(0.35)
     xs = []
-    for _ in range(4):
-        xs.append(view._ranked[second].x)
+    for _ in range(24):
         one.run(0.035)
+        xs.append(view._ranked[second].x)
     assert xs == sorted(xs, reverse=True)
-    assert 0 < xs[1] < 1
-    one.run(1)
+    assert xs[-1] == 0
+    assert len([x for x in xs if 0 < x < 1]) >= 4
     assert view._ranked[second].place == 0
     one.take(nobody())
     one.run(3)
@@ -406,16 +456,46 @@ def test_full_ranks_and_slides(play: Play, cast: Cast):
 
 
 def test_full_draws_the_last_second(play: Play, cast: Cast):
-    sound: list[np.ndarray | None] = [None]
-    one = play(Memory(mode="full"), samples=lambda: sound[0])
+    sound = Waveform(frame_length=160, sample_rate=16_000)
+    one = play(Memory(mode="full"), sound=lambda: sound)
     one.take(nobody())
     one.run(1)
     still = one.picture()
-    sound[0] = np.concatenate([np.zeros(24_000), np.full(24_000, 0.9)]).astype(np.float32)
-    one.take(nobody(level_db=-6.0))
+    assert not one.window._timer.isActive(), "silence does not move"
+
+    def changed(result: Result) -> np.ndarray:
+        one.take(result)
+        one.run(0.5)
+        return (np.abs(pixels(one.picture()) - pixels(still)).max(-1) > 30).any(0).nonzero()[0]
+
+    sound.push(np.tile(np.float32([-0.9, 0.9]), (40, 80)))
+    columns = changed(nobody(level_db=-6.0))
+    width = one.window.width()
+    assert width * 0.45 < columns.min() < width * 0.75, "the newest is at the right"
+    assert columns.max() > width * 0.85
+    sound.push(np.tile(np.float32([0.0, 0.9]), (10, 80)))
+    assert changed(nobody(level_db=-9.0)).min() < columns.min(), "the older is pushed on"
+    # What is not heard is not there, and silence goes on until nothing moves.
+    assert not len(changed(nobody(state="quiet"))), "a source that delivers nothing"
+    sound.push(np.zeros((150, 160), np.float32))
+    assert not len(changed(nobody()))
     one.run(1)
-    changed = (np.abs(pixels(one.picture()) - pixels(still)).max(-1) > 30).any(0).nonzero()[0]
-    assert changed.min() > one.window.width() * 0.45, "the newest is at the right"
+    assert not one.window._timer.isActive()
+
+
+@pytest.mark.parametrize(("rate", "frame"), [(16_000, 8), (44_100, 512), (8_000, 800), (100, 200)])
+def test_frames_of_any_length(play: Play, rate: int, frame: int):
+    look, ink = play().window._look, QColor("red")
+    sound, wave = Waveform(frame_length=frame, sample_rate=rate), Wave(336, 40)
+    assert wave.follow(sound, look, ink)
+    assert not wave.follow(sound, look, ink)
+    for frames in (1, 3, 500, 2):
+        sound.push(np.full((frames, frame), 0.5, np.float32))
+        assert wave.follow(sound, look, ink)
+    assert not wave.still
+    sound.push(np.zeros((700, frame), np.float32))
+    assert wave.follow(sound, look, ink)
+    assert wave.still
 
 
 def test_timeline_shows_two_minutes(play: Play, cast: Cast):
@@ -480,16 +560,16 @@ def test_place_is_remembered_for_each_screen(play: Play, cast: Cast):
 
 def test_a_screen_that_goes(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
     screen = QApplication.primaryScreen()
-    key = window_module._screen_key(screen)
+    key = spot_module.screen_key(screen)
     memory = Memory(
         screen="second", places={"second": Place(x=40, y=40, bottom=False), key: Place(right=True)}
     )
-    monkeypatch.setattr(window_module, "_screen_key", lambda _: "second")
+    monkeypatch.setattr(spot_module, "screen_key", lambda _: "second")
     one = play(memory)
     one.take(speaks(cast, 0))
     one.run(1)
     assert one.window.pos() == screen.availableGeometry().topLeft() + QPoint(40, 40)
-    monkeypatch.setattr(window_module, "_screen_key", lambda _: key)
+    monkeypatch.setattr(spot_module, "screen_key", lambda _: key)
     one.window._screens_changed()
     one.run(1)
     assert one.window.geometry().bottomRight() == screen.availableGeometry().bottomRight()
@@ -509,7 +589,7 @@ def test_a_memory_that_cannot_be_read(play: Play, text: str):
 def test_the_grip_stays_with_the_card(
     play: Play, cast: Cast, right: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    key = window_module._screen_key(QApplication.primaryScreen())
+    key = spot_module.screen_key(QApplication.primaryScreen())
     one = play(Memory(places={key: Place(right=right)}))
     one.take(speaks(cast, 0))
     one.run(1)
@@ -533,12 +613,19 @@ def test_the_grip_stays_with_the_card(
 # The menu
 
 
-def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
+def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     one = play()
-    ended = []
-    menu = Tray(one.window, IN_JAPANESE, lambda: ended.append(1))
+    ended, chosen = [], []
+    menu = Tray(one.window, IN_JAPANESE, lambda: ended.append(1), chosen.append)
     menu.name_cast("R & D")
-    assert menu.cast.text() == "キャスト：R && D"
+    assert menu.cast.text() == "キャスト：R && D…"
+    (tmp_path / "show.cast").write_bytes(b"")
+    menu.cast.trigger()
+    (dialog,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, QFileDialog))
+    dialog.setDirectory(str(tmp_path))
+    dialog.selectFile("show.cast")
+    dialog.accept()
+    assert chosen == [str(tmp_path / "show.cast")]
     one.take(speaks(cast, 0))
     one.run(1)
     menu.modes["timeline"].trigger()
@@ -565,32 +652,15 @@ def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch):
 # How it looks
 
 
-def likeness(one: QImage, other: QImage) -> float:
-    """Compare two pictures as one would from afar: 1 is the same."""
-    if abs(one.width() - other.width()) > 6 or abs(one.height() - other.height()) > 6:
-        return 0.0
-    small = [
-        pixels(image.scaled(other.size() / 4, mode=Qt.TransformationMode.SmoothTransformation))
-        for image in (one, other)
-    ]
-    return 1 - float(np.abs(small[0] - small[1]).mean()) / 40
-
-
-def scene(name: str, play: Play, cast: Cast) -> Played:
+def scene_of(name: str, play: Play, cast: Cast) -> Played:
     mode, _, theme = name.partition("_")
     options = {"theme": LIGHT} if theme == "light" else {}
-    one = play(Memory(mode=mode), samples=lambda: WAVE, **options)
-    for second in range(100):
-        who = (0, 1, 4, 0, 6)[second // 20] if second % 20 < 15 else None
-        time_s = float(second)
-        one.take(nobody(time=time_s) if who is None else speaks(cast, who, time=time_s))
-    second = Candidate(*_key(cast, 4), 0.3)
-    one.take(speaks(cast, PORTRAYED, 0.8, time=100.0, second=second, notice="a notice"))
+    one = play(Memory(mode=mode), sound=lambda: WAVE, **options)
+    one.take(*scene(cast))
     one.run(2)
     return one
 
 
-WAVE = (np.sin(np.arange(16_000) / 3) * np.abs(np.sin(np.arange(16_000) / 2000))).astype(np.float32)
 SCENES = [
     f"{mode}_{theme}" for mode in ("compact", "full", "timeline") for theme in ("dark", "light")
 ]
@@ -599,7 +669,7 @@ SCENES = [
 @pytest.mark.parametrize("name", SCENES)
 def test_screens_are_like_the_stored_ones(dejavu: None, play: Play, cast: Cast, name: str):
     path = SCREENS / f"{name}.png"
-    picture = scene(name, play, cast).picture()
+    picture = scene_of(name, play, cast).picture()
     if os.environ.get("KIKIWAKE_STORE_SCREENS"):  # how they were made; look at them
         SCREENS.mkdir(exist_ok=True)
         picture.save(str(path))
