@@ -131,7 +131,8 @@ class PatchComposer:
         else:
             if kind < 0.88:  # its beginning
                 tail = 0
-                heard = int(rng.uniform(MIN_SPEECH_S * self._rate, 0.96 * self._patch))
+                least = min(MIN_SPEECH_S * self._rate, 0.5 * self._patch)
+                heard = int(rng.uniform(least, 0.96 * self._patch))
                 spoken = clip[:heard]
                 begin = len(spoken) - self._patch
             else:  # its end, and a moment more
@@ -164,10 +165,11 @@ class PatchComposer:
             return np.zeros(self._patch, np.float32)
         sound = self._cut(rng)
         if kind > 0.75:  # begins just now: not all that begins is a voice
-            sound[: self._patch - int(rng.uniform(0.03 * self._rate, 0.96 * self._patch))] = 0
+            least = min(0.03 * self._rate, 0.5 * self._patch)
+            sound[: self._patch - int(rng.uniform(least, 0.96 * self._patch))] = 0
         if kind < 0.2:  # the end of a voice, long enough ago
             _, clip = self._clip(int(rng.integers(len(self._clips))), rng)
-            heard = int(rng.uniform(0.02, 0.14) * self._rate)
+            heard = min(int(rng.uniform(0.02, 0.14) * self._rate), self._patch // 2)
             sound = sound * np.float32(10 ** (rng.uniform(-60, -15) / 20))
             sound[:heard] += clip[-heard:]
         return sound

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from ..errors import KikiwakeError
+from ..vad.detector import DetectorName
 from .compose_cli import compose
 from .terminal import console, extra, progress_bar, say
 
@@ -167,7 +168,7 @@ def split(
     ],
     to: Annotated[Path, typer.Option(help="Folder for the clips.")] = Path("clips"),
     by: Annotated[
-        Literal["both", "webrtc", "silero", "silence"],
+        Literal[DetectorName, "silence"],
         typer.Option(
             help="What to keep: what a voice detector takes for speech, or all that is no silence."
         ),

@@ -13,9 +13,9 @@ from .webrtc import WebRtcVad
 # Silero's listens on for so long after WebRTC's last speech, in ms: longer than a word's pause, so
 # that it is not woken anew within a sentence.
 _ATTENTION_MS = 500.0
-# In sound that has gone on for so long without a voice, in ms, as music does, a voice is believed
-# once it has been there for some time. One that begins out of silence is believed at once: in half
-# an hour of music and noise, all that Silero's took for voices, and was none, came out of sound.
+# In sound that has gone on for so long without a voice, in ms, as music does, one is as likely as
+# it was at the least for some time. One that begins out of silence is believed at once: in half an
+# hour of music and noise, all that Silero's took for voices, and was none, came out of sound.
 _DOUBT_MS = 1000.0
 _PROOF_MS = 128.0
 _VOICE = 0.5
@@ -29,7 +29,7 @@ class ConfirmedVad:
 
     WebRTC's costs next to nothing and hardly misses a voice, but takes most music for one; Silero's
     tells them apart. It is asked only while WebRTC's hears something, so that silence stays cheap.
-    In sound that goes on and on without a voice, a voice has to stay for a moment to be believed.
+    In sound that goes on and on without a voice, one has to stay for a moment to be believed.
 
     Parameters
     ----------
@@ -57,17 +57,18 @@ class ConfirmedVad:
         # All in frames.
         self._attention = round(_ATTENTION_MS / frame_ms)
         self._doubt = round(_DOUBT_MS / frame_ms)
-        self._proof = round(_PROOF_MS / frame_ms)
+        # The newest frames, and what Silero's says of them.
         self._kept: deque[NDArray[np.float32]] = deque(maxlen=round(_LEAD_IN_MS / frame_ms))
+        self._said: deque[float] = deque(maxlen=round(_PROOF_MS / frame_ms))
         self._piece = np.zeros(self._webrtc.frame_samples, np.float32)
         self._clear()
 
     def _clear(self) -> None:
         self._filled = 0  # of a piece for WebRTC's that is not whole yet
         self._kept.clear()
+        self._said.clear()
         self._quiet = self._attention  # frames since WebRTC's heard speech
-        self._voiceless = 0  # frames of sound since a voice was believed, or since silence
-        self._voiced = 0  # frames of a voice up to now, unbroken
+        self._voiceless = 0  # frames of sound since the last voice, or since silence
 
     def reset(self) -> None:
         """Forget the stream: as just built."""
@@ -86,8 +87,8 @@ class ConfirmedVad:
         Returns
         -------
         float in [0, 1]
-            Probability of speech; 0 where WebRTC's has heard none for half a second, and where a
-            voice is not believed yet.
+            Probability of speech; 0 where WebRTC's has heard none for half a second. In sound that
+            has gone on without a voice, the least of the last moments.
 
         Raises
         ------
@@ -100,18 +101,19 @@ class ConfirmedVad:
         self._quiet = 0 if self._heard(frame) else self._quiet + 1
         if self._quiet >= self._attention:
             self._kept.append(frame.copy())
-            self._voiceless = self._voiced = 0
+            self._voiceless = 0
             return 0.0
         if not awake:
             self._silero.reset()
+            self._said.clear()
             for before in self._kept:
                 self._silero.process(before)
-            self._kept.clear()
+        self._kept.append(frame.copy())
         probability = self._silero.process(frame)
-        self._voiced = self._voiced + 1 if probability >= _VOICE else 0
-        if self._voiceless >= self._doubt and self._voiced < self._proof:
-            return 0.0
-        self._voiceless = 0 if self._voiced else self._voiceless + 1
+        self._said.append(probability)
+        if self._voiceless >= self._doubt:
+            probability = min(self._said)
+        self._voiceless = 0 if probability >= _VOICE else self._voiceless + 1
         return probability
 
     def _heard(self, frame: NDArray[np.float32]) -> bool:

@@ -27,7 +27,7 @@ class SileroVad:
     Notes
     -----
     A `VoiceActivityDetector` of frames of 32 ms at 16 kHz. It knows music from speech better than
-    WebRTC's and costs some ten times as much. Silero Team, "Silero VAD", 2021,
+    WebRTC's and costs some twenty times as much. Silero Team, "Silero VAD", 2021,
     https://github.com/snakers4/silero-vad; the weights come with the package.
 
     Its state goes deaf: after a minute of music without speech it finds a quarter of high, acted

@@ -107,6 +107,7 @@ def test_the_label_is_whoever_speaks_at_the_end(monkeypatch):
 @pytest.mark.parametrize(
     "settings",
     [
+        FeatureSettings(patch_samples=int(0.1 * RATE)),
         FeatureSettings(patch_samples=int(0.3 * RATE)),
         FeatureSettings(patch_samples=int(1.2 * RATE)),
         FeatureSettings(sample_rate=16000, n_fft=512, hop_length=160, n_mfcc=20, n_mels=40),

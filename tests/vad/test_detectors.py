@@ -1,6 +1,9 @@
 """One contract for every detector."""
 
 import builtins
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,23 +142,76 @@ def test_silence_after_speech_costs_silero_nothing(monkeypatch):
     assert len(asked) * 512 < 16000  # of the five seconds, what WebRTC's takes to fall silent
 
 
-def test_in_sound_that_goes_on_a_voice_must_stay_to_be_believed(monkeypatch):
-    """What Silero's says is given here: for 64 ms, after two seconds of sound or of silence."""
-    hiss = np.random.default_rng(0).normal(0, 0.05, (80, 512)).astype("f4")
-    said = iter(())
-    monkeypatch.setattr(SileroVad, "process", lambda self, frame: next(said))
+HISS = np.random.default_rng(0).normal(0, 0.05, (90, 512)).astype("f4")
 
-    def believed(before, frames_of_voice):
-        nonlocal said
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the detectors say where Silero's is given its answers: of *frames*, after others."""
+
+    def after(before, frames, answers):
         vad = load_detector("both")
-        said = iter([0.1] * 1000)
+        said = 0.1
+        monkeypatch.setattr(SileroVad, "process", lambda self, frame: said)
         for frame in before:
             vad.process(frame)
-        said = iter([0.1] * 10 + [0.9] * 1000)  # ten: what it is told of the sound before
-        found = [vad.process(frame) for frame in hiss[: 10 + frames_of_voice]]
-        return [probability for probability in found if probability >= 0.5]
+        found = []
+        for frame, answer in zip(frames, answers, strict=True):
+            heard = []
+            monkeypatch.setattr(
+                SileroVad,
+                "process",
+                lambda self, frame, to=heard, said=answer: to.append(frame) or said,
+            )
+            found.append(vad.process(frame))
+        return found
 
+    return after
+
+
+def test_a_voice_out_of_silence_is_believed_at_once(told):
     silence = np.zeros((70, 512), np.float32)
-    assert len(believed(silence, 2)) >= 1
-    assert believed(hiss[:70], 2) == []
-    assert len(believed(hiss[:70], 10)) == 7
+    assert told(silence, HISS[:4], [0.9] * 4) == [0.9] * 4
+
+
+def test_in_sound_that_goes_on_a_voice_must_stay_to_be_believed(told):
+    voice = [0.9] * 8 + [0.1] * 2 + [0.9] * 2
+    # 128 ms; what comes back after a moment is believed.
+    assert told(HISS[:70], HISS[70:82], voice) == [0.1] * 3 + [0.9] * 5 + [0.1] * 2 + [0.9] * 2
+    # Nor do low thresholds get lost.
+    assert told(HISS[:70], HISS[70:80], [0.4] * 10) == [0.1] * 3 + [0.4] * 7
+
+
+def test_silero_has_heard_what_came_before_whatever_woke_it(monkeypatch):
+    """Also where it had fallen asleep a moment before."""
+    vad = load_detector("both")
+    probabilities(vad, np.concatenate([HISS[:20].ravel(), np.zeros(16 * 512, np.float32)]))
+    real, heard = SileroVad.process, []
+    monkeypatch.setattr(
+        SileroVad, "process", lambda self, frame: heard.append(frame.copy()) or real(self, frame)
+    )
+    before = np.zeros((40, 512), np.float32)
+    for number, frame in enumerate([*before, *HISS[:3]]):
+        heard.clear()
+        vad.process(frame)
+        if number >= len(before) and len(heard) > 1:
+            assert len(heard) == 9
+            assert np.array_equal(heard[-1], frame)
+            break
+    else:
+        pytest.fail("it was not woken")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to count threads")
+def test_silero_is_held_to_one_thread_and_nobody_else_is():
+    script = (
+        "import os\n"
+        "import numpy as np\n"
+        "from kikiwake.vad.silero import SileroVad\n"
+        "before = len(os.listdir('/proc/self/task')), dict(os.environ)\n"
+        "vad = SileroVad()\n"
+        "for _ in range(20):\n"
+        "    vad.process(np.zeros(512, np.float32))\n"
+        "assert (len(os.listdir('/proc/self/task')), dict(os.environ)) == before\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
