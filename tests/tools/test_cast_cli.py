@@ -20,6 +20,7 @@ from kikiwake.errors import CastError
 from kikiwake.models.cast import (
     CARD_NAME,
     NETWORK_NAME,
+    WEIGHTS_NAME,
     Calibration,
     Cast,
     CastCard,
@@ -164,7 +165,7 @@ def test_show_is_a_table_without_a_terminal(cast, starter) -> None:
     assert lines["sampling rate"] == "44100 Hz"
     assert lines["patch"].startswith("0.5 s in 44 frames")
     assert lines["coefficients"] == "44 MFCCs of 128 mel bands, 0 to 22050 Hz"
-    assert re.fullmatch(r"int8, 4\d{5} parameters, 450 kB", lines["network"])
+    assert re.fullmatch(r"int8, 3\d{5} parameters, 359 kB", lines["network"])
     assert starter.card.network_sha256.startswith(lines["sha256"])
     assert lines["calibration"] == "temperature 1"
     headings, *rows = (line.split("\t") for line in characters.splitlines())
@@ -245,7 +246,7 @@ def test_unpack_and_pack_give_an_equal_cast(cast, own, tmp_path, starter) -> Non
 def test_unpack_into_the_empty_folder_one_stands_in(cast, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert cast("unpack", "starter", ".").code == 0
-    assert sorted(os.listdir()) == [CARD_NAME, NETWORK_NAME]
+    assert sorted(os.listdir()) == [CARD_NAME, NETWORK_NAME, WEIGHTS_NAME]
 
 
 def test_unpack_over_another(cast, unpacked) -> None:
@@ -257,7 +258,8 @@ def test_unpack_over_another(cast, unpacked) -> None:
         assert "--force" in says
     assert cast("unpack", "starter", unpacked, "--force").code == 0
     assert (unpacked / NETWORK_NAME).read_bytes() != b"old"
-    assert sorted(path.name for path in unpacked.iterdir()) == ["README", CARD_NAME, NETWORK_NAME]
+    there = ["README", CARD_NAME, NETWORK_NAME, WEIGHTS_NAME]
+    assert sorted(path.name for path in unpacked.iterdir()) == there
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -197,7 +198,8 @@ def test_rounding_is_trained_back(patches, tmp_path):
         (["train", "{nothing}"], "is no data set"),
         (["train", "{patches}", "--preset", "huge"], "huge"),
         (["train", "{patches}", "--to", "{file}/t"], "cannot be made"),
-        (["train", "{patches}", "--start", "starter"], "keeps no weights"),
+        (["train", "{patches}", "--start", "starter"], "is of another form; choose its preset"),
+        (["train", "{patches}", "--start", "{bare}"], "keeps no weights"),
         (["quantize", "{nothing}", "{patches}"], "holds no training"),
         (["quantize", "{training}", "{patches}", "--to", "{cast}"], "is there already"),
         (["quantize", "{training}", "{patches}", "--to", "{file}/x.cast"], "there is no folder"),
@@ -218,8 +220,9 @@ def test_errors_are_one_line(
     names = {
         "others": others,
         "patches": patches, "training": training, "cast": cast,
-        "nothing": tmp_path / "nothing", "file": tmp_path / "file",
+        "nothing": tmp_path / "nothing", "file": tmp_path / "file", "bare": tmp_path / "bare.cast",
     }  # fmt: skip
+    msgspec.structs.replace(load_cast("starter"), weights=None).save(names["bare"])
     with pytest.raises(SystemExit) as ended:
         main([argument.format(**names) for argument in arguments])
     assert ended.value.code
