@@ -18,9 +18,10 @@ _ATTENTION_MS = 500.0
 # hour of music and noise, all that Silero's took for voices, and was none, came out of sound.
 _DOUBT_MS = 1000.0
 _PROOF_MS = 128.0
+# Silence is what WebRTC's takes for it for so long, in ms.
+_SILENCE_MS = 96.0
 _VOICE = 0.5
-# What it is told of the sound before that which woke it, in ms: a recurrent network needs to have
-# heard some of what a voice stands out of.
+# What it is told of the sound before that which woke it, in ms.
 _LEAD_IN_MS = 256.0
 
 
@@ -57,6 +58,7 @@ class ConfirmedVad:
         # All in frames.
         self._attention = round(_ATTENTION_MS / frame_ms)
         self._doubt = round(_DOUBT_MS / frame_ms)
+        self._silence = round(_SILENCE_MS / frame_ms)
         # The newest frames, and what Silero's says of them.
         self._kept: deque[NDArray[np.float32]] = deque(maxlen=round(_LEAD_IN_MS / frame_ms))
         self._said: deque[float] = deque(maxlen=round(_PROOF_MS / frame_ms))
@@ -104,7 +106,8 @@ class ConfirmedVad:
             self._voiceless = 0
             return 0.0
         if not awake:
-            self._silero.reset()
+            # Not reset, though time has passed: as new, it takes a while to believe in any voice,
+            # and misses a fifth of short, high ones.
             self._said.clear()
             for before in self._kept:
                 self._silero.process(before)
@@ -113,7 +116,8 @@ class ConfirmedVad:
         self._said.append(probability)
         if self._voiceless >= self._doubt:
             probability = min(self._said)
-        self._voiceless = 0 if probability >= _VOICE else self._voiceless + 1
+        silent = self._quiet >= self._silence
+        self._voiceless = 0 if silent or probability >= _VOICE else self._voiceless + 1
         return probability
 
     def _heard(self, frame: NDArray[np.float32]) -> bool:
