@@ -128,6 +128,21 @@ def test_the_ring_follows_how_sure_it_is(play: Play, cast: Cast):
     assert _count(one.picture(), ring) > 1.6 * _count(little, ring)
 
 
+@pytest.mark.parametrize("mode", ["compact", "full"])
+def test_the_ring_follows_small_steps(play: Play, cast: Cast, mode: str):
+    one = play(Memory(mode=mode))
+    # Nothing else is there that would be looked after.
+    plain = {"top": (), "level_db": -90.0}
+    one.take(speaks(cast, 0, 0.5, **plain))
+    one.run(3)
+    before = one.picture()
+    one.take(speaks(cast, 0, 0.6, **plain))
+    one.run(10)
+    assert one.window._view._line.share == pytest.approx(0.6, abs=0.005)
+    assert one.picture() != before
+    assert not one.window._timer.isActive()
+
+
 def _key(cast: Cast, who: int) -> tuple[str, str]:
     one = cast.card.characters[who]
     return one.name, one.actor
