@@ -232,8 +232,8 @@ class OverlayWindow(QWidget):
         self._restyle()
 
     def tell(self, text: str) -> None:
-        """Show a line of one's own for a while, beside what the engine tells."""
-        self._notice.tell(text, self._clock())
+        """Show a line of one's own for a while, after what the engine tells and after a pause."""
+        self._notice.tell(text)
         self._wake()
 
     def start(self, *, greeting: bool = True) -> None:

@@ -211,6 +211,55 @@ def test_a_line_of_ones_own_stays_for_a_while(play: Play, cast: Cast):
     assert nothing(one)
 
 
+def told(one: Played) -> str:
+    """Give the line that is seen."""
+    return one.window._notice.text if one.window._notice.opacity else ""
+
+
+def test_a_line_of_ones_own_is_told_again(play: Play):
+    one = play()
+    one.take(nobody())
+    one.window.tell("cast x: no such file")
+    one.run(12)
+    one.window.tell("cast x: no such file")
+    one.run(14)
+    assert told(one), "as long as the first time"
+    one.run(30)
+    assert nothing(one)
+    one.window.tell("cast x: no such file")
+    one.run(1)
+    assert told(one)
+    one.window.tell("")
+    one.run(1)
+    assert nothing(one), "mended"
+
+
+def test_a_line_of_ones_own_waits_until_it_is_seen(play: Play):
+    one = play()
+    one.window.tell("before there is any result")
+    one.run(1)
+    assert told(one) == "before there is any result"
+    one.window.paused = True
+    one.window.tell("during a pause")
+    one.run(60)
+    assert nothing(one)
+    one.window.paused = False
+    one.run(14)
+    assert told(one) == "during a pause"
+    one.run(30)
+    assert nothing(one)
+    # What the engine tells comes first; but it may stand for ever, and is not shown that long.
+    one.take(nobody(notice="a mistake in the config file"))
+    one.run(1)
+    one.window.tell("after that")
+    one.run(1)
+    assert told(one) == "a mistake in the config file"
+    one.run(18)
+    assert told(one) == "after that"
+    one.run(30)
+    assert nothing(one)
+
+
 def test_at_the_start_it_says_where_it_is(play: Play, cast: Cast):
     one = play()
     one.window.start()
