@@ -153,6 +153,7 @@ class OverlayWindow(QWidget):
         self._grip = Grip(self)
         self._portraits: Portraits | None = None
         self._set_cast(cast)
+        self._look = self._new_look()
         self._ground = Ground(self._look, shadow=composited)
         self._view = self._new_view(self.memory.mode)
         self._spot = Spot(self.memory)
@@ -260,7 +261,6 @@ class OverlayWindow(QWidget):
             self._portraits.deleteLater()
         self._portraits = Portraits(cast.portraits)
         self._portraits.ready.connect(self._restyle)
-        self._look = self._new_look()
         self._portraits.start()
 
     def _new_look(self) -> Look:
