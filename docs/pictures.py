@@ -3,8 +3,8 @@
 python docs/pictures.py
 
 The demo sound goes through the recognizer at real speed, and the window is photographed as it is
-drawn; what it lies over, and the portraits, are drawn here. Needs the extra ``overlay``, and
-Pillow, which comes with the extra ``test``.
+drawn; what it lies over, and the portraits, are drawn here. Needs the extra ``overlay``, Pillow,
+which comes with the extra ``test``, and the font DejaVu Sans (Debian: fonts-dejavu-core).
 """
 
 import colorsys

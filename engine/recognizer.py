@@ -75,7 +75,8 @@ class Recognizer:
     settings : Settings
         In effect.
     cast : Cast
-        In use.
+        In use by the worker. Who iterates may still be given results of the one before; see
+        `use_cast`.
     source : Source
         What is listened to.
 
@@ -159,11 +160,19 @@ class Recognizer:
 
     @property
     def waveform(self) -> Waveform | None:
-        """The newest sound, to be drawn; None before entering. Another one with new settings."""
+        """The newest sound, to be drawn; None before entering.
+
+        Another object with new settings, another cast, or another rate or number of channels of
+        the source: ask for it each time.
+        """
         return self._waveform
 
     def use_cast(self, cast: Cast) -> None:
-        """Go on with another cast, between two results; `cast` says when; from any thread.
+        """Go on with another cast, between two results; from any thread.
+
+        `Recognizer.cast` is the new one from then on. What was said by the old one is still there:
+        `latest`, until the next result, and to who iterates, what waits to be read, which is
+        little but for a slow reader, and at most `QUEUE_RESULTS`.
 
         Parameters
         ----------

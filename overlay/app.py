@@ -146,6 +146,7 @@ def show(
             for result in recognizer:
                 if stopping.is_set():
                     return
+                # A last result of the old one may come after this: a stranger, until the next.
                 if recognizer.cast is not known:
                     known = recognizer.cast
                     bridge.cast_changed.emit(known)

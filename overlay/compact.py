@@ -70,10 +70,12 @@ class Compact(View):
             self.width = self._current_width()
         if faded or before != (self._line.mix, self.width):
             return Step(ALL, 0.0)
-        if moved:
-            x = self.width - self.height if self.mirrored else 0.0
-            return Step((QRectF(x, 0, self.height, self.height),), self._line.pace_s)
-        return Step((), left_s if there and self._gone_at is not None else None)
+        waits = [left_s] if there and self._gone_at is not None else []
+        if self.opacity and self._line.moving:
+            waits.append(self._line.pace_s)
+        x = self.width - self.height if self.mirrored else 0.0
+        ring = (QRectF(x, 0, self.height, self.height),)
+        return Step(ring if moved else (), min(waits, default=None))
 
     def paint(self, painter: QPainter, dirty: QRectF) -> None:
         """Draw portraits, names and what moves."""

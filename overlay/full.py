@@ -155,8 +155,9 @@ class Full(View):
         sounds = self._audible or not self._wave.still
         if self._line.step(dt):
             dirty += [QRectF(0, 0, self.width, self._HEAD.bottom()) if mix < 1 else self._HEAD]
-            if not (sounds and self._line.creeps):  # it goes with the waveform
-                waits.append(self._line.pace_s)
+        creeps_along = sounds and self._line.creeps  # it goes with the waveform
+        if self._line.moving and not creeps_along:
+            waits.append(self._line.pace_s)
         slid = self._sliding = self._sliding and self._slide(dt)
         if slid or self._reranked:
             dirty += [QRectF(0, self._RANKING.top(), self.width, self.height)]

@@ -1,4 +1,4 @@
-"""How things look: theme, fonts, portraits, rings, lines of text."""
+"""How a cast looks: portraits, colours, fonts, lines of text."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter
 
@@ -41,39 +43,36 @@ class Notice:
         self.opacity = 0.0
         self._words = words
         self._until = 0.0
-        self._told = ""
-        self._heard = self._translated = ""
-        self._own, self._own_until = "", 0.0
+        # What there is to say, and until when; to the end of time, until it is first seen.
+        self._heard = self._translated = self._own = ""
+        self._heard_until = self._own_until = self._greeting_until = -math.inf
 
     def greet(self, now: float) -> None:
-        """Say that somebody is listening, until there is a name or something else to say."""
-        self._tell(self._words.listening, now, GREETING_S)
+        """Say that somebody is listening, until there is a name."""
+        self._greeting_until = now + GREETING_S
 
-    def tell(self, text: str, now: float) -> None:
-        """Say something of one's own, or nothing any more."""
-        self._own, self._own_until = text, now + NOTICE_S
+    def tell(self, text: str) -> None:
+        """Say something of one's own, as soon as it can be seen, or nothing any more."""
+        self._own, self._own_until = text, math.inf
 
     def hear(self, result: Result | None, now: float) -> None:
         """Take what the engine has to tell, which comes before what is one's own."""
         heard = notice_of(result)
         if heard != self._heard:
-            self._heard = heard
+            self._heard, self._heard_until = heard, now + NOTICE_S
             waiting = heard == WAITING
             self._translated = self._words.waiting if waiting else said_in(self._words, heard)
-        if result is None:
-            return
-        said = self._translated or (self._own if now < self._own_until else "")
-        if said or result.actor is not None or self.text != self._words.listening:
-            self._tell(said, now, NOTICE_S)
-
-    def _tell(self, text: str, now: float, seconds: float) -> None:
-        if text == self._told:
-            return
-        self._told = text
-        if text:
-            self.text, self._until = text, now + seconds
+        if result is not None and result.actor is not None:
+            self._greeting_until = now
+        if self._translated and now < self._heard_until:
+            self.text, self._until = self._translated, self._heard_until
+        elif self._own and now < self._own_until:
+            self._own_until = min(self._own_until, now + NOTICE_S)
+            self.text, self._until = self._own, self._own_until
+        elif now < self._greeting_until:
+            self.text, self._until = self._words.listening, self._greeting_until
         else:
-            self._until = now
+            self._until = now  # what was said last, fades
 
     def step(self, now: float, dt: float, moving: bool) -> Step:
         """Let time pass."""

@@ -147,8 +147,13 @@ class Headline:
         return True
 
     @property
+    def moving(self) -> bool:
+        """Whether it is on its way, also while it creeps and is not drawn at each look."""
+        return self.mix < 1 or abs(self._aim - self.share) > STILL
+
+    @property
     def pace_s(self) -> float:
-        """When to draw it again while it moves; 0 for the next frame."""
+        """When to look at it again while it moves; 0 for the next frame."""
         return CREEP_S if self.creeps else 0.0
 
     @property

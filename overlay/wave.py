@@ -31,7 +31,8 @@ class Wave:
     Notes
     -----
     Bars and steps are of whole pixels, so that bars keep their shape as they move; which is why it
-    is 0.85 to 1.15 s that are seen.
+    is 0.84 to 1.16 s that are seen, with frames of 10 ms. Of frames much shorter than a pixel it
+    is far less: a pixel is the least that one is pushed along by.
     """  # noqa: E501
 
     def __init__(self, width: float, height: float) -> None:

@@ -153,6 +153,7 @@ class OverlayWindow(QWidget):
         self._grip = Grip(self)
         self._portraits: Portraits | None = None
         self._set_cast(cast)
+        self._look = self._new_look()
         self._ground = Ground(self._look, shadow=composited)
         self._view = self._new_view(self.memory.mode)
         self._spot = Spot(self.memory)
@@ -232,8 +233,8 @@ class OverlayWindow(QWidget):
         self._restyle()
 
     def tell(self, text: str) -> None:
-        """Show a line of one's own for a while, beside what the engine tells."""
-        self._notice.tell(text, self._clock())
+        """Show a line of one's own for a while, after what the engine tells and after a pause."""
+        self._notice.tell(text)
         self._wake()
 
     def start(self, *, greeting: bool = True) -> None:
@@ -260,7 +261,6 @@ class OverlayWindow(QWidget):
             self._portraits.deleteLater()
         self._portraits = Portraits(cast.portraits)
         self._portraits.ready.connect(self._restyle)
-        self._look = self._new_look()
         self._portraits.start()
 
     def _new_look(self) -> Look:

@@ -163,6 +163,7 @@ def test_clicks_and_the_grip(player: Callable[..., Player], screen: Screen, cast
     screen.click(*ON_CARD)
     screen.click(600, 400)
     wait(lambda: clicks() == 1)
+    wait(lambda: len(screen.windows()) == 1)  # else the grip may go while it is reached for
     _drag(one, screen, 300, -200)
     x, y, _, height = screen.rect(one.card)
     assert (x, y + height) == (300, screen.size[1] - 200)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -34,14 +34,19 @@ from played import (
 )
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QFont, QFontInfo, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
 
+from kikiwake import Recognizer, load_cast
+from kikiwake.engine.capture import FileSource
+from kikiwake.engine.config import Settings
 from kikiwake.engine.result import Candidate, Result
 from kikiwake.engine.waveform import Waveform
 from kikiwake.models.cast import Cast
+from kikiwake.models.starter import DEMO
 from kikiwake.overlay import spot as spot_module
 from kikiwake.overlay import tray as tray_module
 from kikiwake.overlay import window as window_module
+from kikiwake.overlay.app import show
 from kikiwake.overlay.full import Full
 from kikiwake.overlay.ink import LIGHT
 from kikiwake.overlay.look import Look
@@ -49,8 +54,10 @@ from kikiwake.overlay.place import Memory, Place, load_memory, memory_path
 from kikiwake.overlay.portraits import decode_portrait
 from kikiwake.overlay.tray import Tray
 from kikiwake.overlay.wave import Wave
+from kikiwake.overlay.window import OverlayWindow
 from kikiwake.overlay.words import ENGLISH
 from kikiwake.overlay.words import JAPANESE as IN_JAPANESE
+from kikiwake.tools.cast_files import rename_cast, write_cast
 
 SCREENS = Path(__file__).with_name("screens")
 Play = Callable[..., Played]
@@ -128,6 +135,21 @@ def test_the_ring_follows_how_sure_it_is(play: Play, cast: Cast):
     assert _count(one.picture(), ring) > 1.6 * _count(little, ring)
 
 
+@pytest.mark.parametrize("mode", ["compact", "full"])
+def test_the_ring_follows_small_steps(play: Play, cast: Cast, mode: str):
+    one = play(Memory(mode=mode))
+    # Nothing else is there that would be looked after.
+    plain = {"top": (), "level_db": -90.0}
+    one.take(speaks(cast, 0, 0.5, **plain))
+    one.run(3)
+    before = one.picture()
+    one.take(speaks(cast, 0, 0.6, **plain))
+    one.run(10)
+    assert one.window._view._line.share == pytest.approx(0.6, abs=0.005)
+    assert one.picture() != before
+    assert not one.window._timer.isActive()
+
+
 def _key(cast: Cast, who: int) -> tuple[str, str]:
     one = cast.card.characters[who]
     return one.name, one.actor
@@ -192,6 +214,55 @@ def test_a_line_of_ones_own_stays_for_a_while(play: Play, cast: Cast):
     one.run(1)
     assert one.window._notice.text == ENGLISH.waiting, "what the engine tells comes first"
     one.take(nobody())
+    one.run(30)
+    assert nothing(one)
+
+
+def told(one: Played) -> str:
+    """Give the line that is seen."""
+    return one.window._notice.text if one.window._notice.opacity else ""
+
+
+def test_a_line_of_ones_own_is_told_again(play: Play):
+    one = play()
+    one.take(nobody())
+    one.window.tell("cast x: no such file")
+    one.run(12)
+    one.window.tell("cast x: no such file")
+    one.run(14)
+    assert told(one), "as long as the first time"
+    one.run(30)
+    assert nothing(one)
+    one.window.tell("cast x: no such file")
+    one.run(1)
+    assert told(one)
+    one.window.tell("")
+    one.run(1)
+    assert nothing(one), "mended"
+
+
+def test_a_line_of_ones_own_waits_until_it_is_seen(play: Play):
+    one = play()
+    one.window.tell("before there is any result")
+    one.run(1)
+    assert told(one) == "before there is any result"
+    one.window.paused = True
+    one.window.tell("during a pause")
+    one.run(60)
+    assert nothing(one)
+    one.window.paused = False
+    one.run(14)
+    assert told(one) == "during a pause"
+    one.run(30)
+    assert nothing(one)
+    # What the engine tells comes first; but it may stand for ever, and is not shown that long.
+    one.take(nobody(notice="a mistake in the config file"))
+    one.run(1)
+    one.window.tell("after that")
+    one.run(1)
+    assert told(one) == "a mistake in the config file"
+    one.run(18)
+    assert told(one) == "after that"
     one.run(30)
     assert nothing(one)
 
@@ -647,6 +718,58 @@ def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch, tmp_path:
     menu.quit.trigger()
     assert ended
     menu.close()
+
+
+def test_another_cast_by_the_menu(
+    application: QApplication, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("QT_NO_GUI_THREADPOOL", "1")  # it is set, and would stay so
+    (tmp_path / "bad.cast").write_bytes(b"no cast")
+    starter = load_cast()
+    write_cast(rename_cast(starter, "Another show"), tmp_path / "good.cast")
+    outcome: list[BaseException | None] = []
+
+    def found(kind: type) -> list:
+        return [one for one in QApplication.topLevelWidgets() if isinstance(one, kind)]
+
+    def use() -> Iterator[None]:
+        """Choose one after the other; goes on when it has been given time."""
+        (window,), (menu,) = found(OverlayWindow), found(QMenu)
+        entry = menu.actions()[0]
+        for name in ("bad.cast", "good.cast"):
+            entry.trigger()
+            dialog = found(QFileDialog)[-1]
+            dialog.setDirectory(str(tmp_path))
+            dialog.selectFile(name)
+            dialog.accept()
+            yield
+            if name == "bad.cast":
+                while "bad.cast" not in window._notice.text:
+                    yield
+                assert starter.card.name in entry.text()
+                assert recognizer.cast is starter
+        while "Another show" not in entry.text():
+            yield
+        assert recognizer.cast.card.name == "Another show"
+        while window._notice.opacity:
+            yield
+
+    def go_on() -> None:
+        try:
+            next(steps)
+            assert time.monotonic() < end, "in vain"
+        except BaseException as error:  # Qt would swallow it
+            outcome.append(None if isinstance(error, StopIteration) else error)
+            application.quit()
+
+    steps, end = use(), time.monotonic() + 8
+    timer = QTimer(interval=10)
+    timer.timeout.connect(go_on)
+    timer.start()
+    with Recognizer(starter, FileSource(DEMO, realtime=True), Settings()) as recognizer:
+        show(recognizer)
+    timer.stop()
+    assert outcome == [None]
 
 
 # How it looks
