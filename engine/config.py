@@ -81,7 +81,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="The gate stays open for this long, in milliseconds, after speech was "
             "last heard. Longer: fewer gaps within a sentence, names stay longer after its end.",
         ),
-    ] = 350.0
+    ] = 320.0
     minimum_share: Annotated[
         float,
         Meta(
