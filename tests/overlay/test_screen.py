@@ -148,6 +148,20 @@ def test_the_right_name_on_top_and_without_the_focus(
     assert b"Traceback" not in one.program.stderr.read()
 
 
+def test_ten_thousand_results_a_second(
+    player: Callable[..., Player], screen: Screen, play: Callable[..., Played], cast: Cast
+):
+    """For half a second, after which the last one is on the screen."""
+    one = player()
+    one.settle(speaks(cast, 3))
+    began = time.monotonic()
+    for hundred in range(50):
+        one.tell(*(speaks(cast, hundred // 10, 0.6 + n % 30 / 100) for n in range(100)))
+        time.sleep(max(0.0, began + (hundred + 1) / 100 - time.monotonic()))
+    one.tell(speaks(cast, 6))
+    wait(lambda: looks_like(screen, one.card, play, cast)[0] == 6, 3)
+
+
 def test_ctrl_c_ends_it(player: Callable[..., Player], cast: Cast):
     one = player()
     one.settle(speaks(cast, 0))
