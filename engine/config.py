@@ -54,7 +54,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="From which probability on sound is speech, for silero's detector or both. "
             "Larger: fewer names in music, more that are missing over it.",
         ),
-    ] = 0.5
+    ] = 0.7
     onset_ms: Annotated[
         float,
         Meta(
