@@ -103,7 +103,6 @@ class ConfirmedVad:
         self._quiet = 0 if self._heard(frame) else self._quiet + 1
         if self._quiet >= self._attention:
             self._kept.append(frame.copy())
-            self._voiceless = 0
             return 0.0
         if not awake:
             # Not reset, though time has passed: as new, it takes a while to believe in any voice,
