@@ -117,8 +117,8 @@ def make_origin_cast() -> Path:
     Cut one after the other, nothing mixed in, nothing augmented or balanced, all coefficients
     standardised by one mean and deviation, no class for nobody; Adam with the origin's rates and
     batches. The network is of our form: one of the origin's, forty times as large, would train for
-    days. A hundred passes instead of its four hundred; by then the rate has been halved again and
-    again, and the training windows are known by heart.
+    days. A hundred passes instead of its four hundred; by the fortieth the training windows are
+    known by heart.
     """
     if ORIGIN_CAST.exists():
         return ORIGIN_CAST

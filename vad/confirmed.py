@@ -106,7 +106,7 @@ class ConfirmedVad:
             return 0.0
         if not awake:
             # Not reset, though time has passed: as new, it takes a while to believe in any voice,
-            # and misses a fifth of short, high ones.
+            # and misses a quarter of short, high ones.
             self._said.clear()
             for before in self._kept:
                 self._silero.process(before)
