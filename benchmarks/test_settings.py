@@ -29,9 +29,9 @@ class Recorder(PosteriorSmoother):
         self.given.append((posterior.copy(), elapsed_ms, weight))
         return super().update(posterior, elapsed_ms=elapsed_ms, weight=weight)
 
-    def silence(self, elapsed_ms):
+    def silence(self, elapsed_ms, posterior=None):
         self.given.append((None, elapsed_ms, 0.0))
-        super().silence(elapsed_ms)
+        super().silence(elapsed_ms, posterior)
 
 
 def test_partial_patches(report, monkeypatch):

@@ -134,7 +134,8 @@ class _Ear(Pipeline):
         if self._runner.said is None:
             self._runner.logits(self._patches.patch())
         share = self._gate.speech_share(self._patch_s)
-        self.noted.append((result.time, result.speech, share, self._runner.said, result.level_db))
+        gate = self._gate.open
+        self.noted.append((result.time, gate, share, self._runner.said, result.level_db))
         return result
 
 
@@ -202,6 +203,7 @@ VARIANTS = {
     "smoothing off": Parts(SmoothingSettings(time_constant_ms=0, change_share=1)),
     "hysteresis off": Parts(SmoothingSettings(switching_margin=0, switching_ms=0)),
     "change detection off": Parts(SmoothingSettings(change_share=1)),
+    "lingering off": Parts(SmoothingSettings(linger_ms=0)),
     "strangers off": Parts(SmoothingSettings(strangers=0, unknown_ms=math.inf)),
 }
 ORIGIN = "the origin's way"
@@ -228,7 +230,7 @@ def smoothed(heard: Hearing, cast: Cast, parts: Parts) -> Iterator[PosteriorSmoo
     shares = heard.share.tolist()
     for speech, share, posterior in zip(heard.gate.tolist(), shares, posteriors, strict=True):
         if parts.gate and not speech:
-            smoother.silence(heard.hop_ms)
+            smoother.silence(heard.hop_ms, posterior)
         elif not parts.gate or share >= minimum_share:
             weight = share if parts.gate else 1.0
             smoother.update(posterior, elapsed_ms=heard.hop_ms, weight=weight)

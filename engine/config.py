@@ -104,7 +104,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Time constant, in milliseconds of speech, of the exponential smoothing. "
             "Longer: steadier names, later corrections. 0 takes every guess as it comes.",
         ),
-    ] = 600.0
+    ] = 800.0
     change_ms: Annotated[
         float,
         Meta(
@@ -122,7 +122,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Once another voice, or nobody, holds this share of the shorter smoothing, "
             "what was heard before is let go. 1: never; a new voice has to outweigh the old one.",
         ),
-    ] = 0.65
+    ] = 0.68
     switching_margin: Annotated[
         float,
         Meta(
@@ -170,7 +170,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             "guesses are less sure than this share of what they are with voices of the cast. 0: "
             "never. Larger: fewer strangers with a name, more of the cast without one.",
         ),
-    ] = 0.7
+    ] = 0.65
     unknown_ms: Annotated[
         float,
         Meta(
@@ -188,7 +188,17 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="Two voices that hold this share each for some time are said to speak at "
             "once. 0.5: as good as never.",
         ),
-    ] = 0.25
+    ] = 0.3
+    linger_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2000,
+            description="A name stays for up to this long, in milliseconds, after the gate closed "
+            "while the network still hears its voice. Longer: fewer gaps over music and noise, "
+            "names may stay longer after the end. 0: the gate's word is enough.",
+        ),
+    ] = 300.0
     pause_ms: Annotated[
         float,
         Meta(
@@ -197,7 +207,7 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             description="After a pause of this length, in milliseconds, what was heard before "
             "says nothing about who speaks next.",
         ),
-    ] = 400.0
+    ] = 600.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

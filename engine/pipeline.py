@@ -249,15 +249,16 @@ class Pipeline:
         hop_ms = self.hop_s * 1e3
         self._gate.process(self._vad_resampler.push(self._hop))
         self._patches.push(self._hop)
-        speech = self._gate.open
-        if not speech:
-            self._smoother.silence(hop_ms)
+        if not self._gate.open:
+            lingering = self._smoother.lingering
+            heard = self._runner.posterior(self._patches.patch()) if lingering else None
+            self._smoother.silence(hop_ms, heard)
         elif (share := self._gate.speech_share(self._patch_s)) >= self._minimum_share:
             posterior = self._runner.posterior(self._patches.patch())
             self._smoother.update(posterior, elapsed_ms=hop_ms, weight=share)
         else:
             self._smoother.pass_time(hop_ms)
-        return self._result(speech)
+        return self._result(self._gate.open or self._smoother.shown.character is not None)
 
     def _result(self, speech: bool) -> Result:
         shares = self._smoother.shares[: len(self.cast.card.characters)]

@@ -85,7 +85,7 @@ class Result(msgspec.Struct, frozen=True):
     time : float
         Seconds from the start of the stream to the end of the newest sound heard.
     speech : bool
-        The speech gate is open.
+        Somebody is heard: the speech gate is open, or the network still hears the voice named.
     character, actor : str or None
         The name shown; None where nobody of the cast is heard to speak. An actor alone: who speaks
         is sure, as which of the actor's characters is not.

@@ -37,7 +37,10 @@ class Shown(NamedTuple):
 
 # How long to take the mean of how sure single guesses are: a stranger is now like this one of the
 # cast, now like that one, and never for sure; on a single guess that tells little.
-_SURENESS_MS = 1000.0
+_SURENESS_MS = 2000.0
+
+# A voice that the network still hears, by the share of its newest guess, while the gate does not.
+_LINGERING_SHARE = 0.4
 
 # So long must two voices be there to be told: a change of speaker looks the same for a moment.
 _TOGETHER_MS = 100.0
@@ -57,6 +60,9 @@ class PosteriorSmoother:
     A short memory beside it notices when somebody else begins: once the guesses of the last moments
     agree on another voice, or on nobody, all that was heard before is let go. So the long memory
     may be long, for a name that is steady, without a name that sticks.
+
+    A detector of speech misses moments of a voice over music and noise. A name does not go with the
+    gate as long as the network, asked once more, hears its voice in the sound: it lingers.
 
     Parameters
     ----------
@@ -157,10 +163,29 @@ class PosteriorSmoother:
                 self._settle(self._choose(heard_ms), elapsed_ms)
         return self._shown
 
-    def silence(self, elapsed_ms: float) -> None:
-        """Let time pass in which nobody speaks: the name goes, the memory of it fades."""
-        self.pass_time(elapsed_ms)
+    @property
+    def lingering(self) -> bool:
+        """Whether `silence` would like to know what the network says."""
+        return self._shown.character is not None and self._paused_ms < self._settings.linger_ms
+
+    def silence(self, elapsed_ms: float, posterior: NDArray[np.float32] | None = None) -> None:
+        """Let time pass in which the gate hears nobody: the name goes, the memory of it fades.
+
+        Parameters
+        ----------
+        elapsed_ms : float >= 0
+            Time since the last update.
+        posterior : ndarray, shape (n_classes,), optional
+            What the network says all the same. While it is `lingering`, a name stays whose voice is
+            still there: detectors miss moments of a voice over noise.
+        """
+        lingering = self.lingering
         self._paused_ms += elapsed_ms
+        if lingering and posterior is not None:
+            assert self._shown.character is not None
+            if posterior[self._shown.character] >= _LINGERING_SHARE:
+                return
+        self.pass_time(elapsed_ms)
         if self._paused_ms >= self._settings.pause_ms:
             self._forget()
         self._shown = self._wanted = NOBODY

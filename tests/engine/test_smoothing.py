@@ -212,6 +212,57 @@ def test_after_a_short_pause_the_next_guess_is_not_given_the_old_name():
     assert shown[-1] == SHOWN_BOB
 
 
+# The gate hears nobody, the network does.
+
+
+def linger(s: PosteriorSmoother, *posterior: float, ms: float = HOP_MS) -> list[Shown]:
+    """Let time pass in which the gate is closed, and the network says the same, hop by hop."""
+    p = np.array(posterior, np.float32)
+    said = []
+    for _ in range(round(ms / HOP_MS)):
+        s.silence(HOP_MS, p if s.lingering else None)
+        said.append(s.shown)
+    return said
+
+
+@pytest.mark.parametrize("linger_ms", [0, 100, 400])
+def test_a_name_lingers_while_its_voice_is_heard_but_not_for_ever(linger_ms):
+    s = smoother(linger_ms=linger_ms)
+    hear(s, *ALICE, ms=500)
+    shown = linger(s, 0.5, 0.2, 0.3, ms=1000)
+    assert shown.count(SHOWN_ALICE) * HOP_MS == linger_ms
+    assert shown == sorted(shown, key=lambda said: said == NOBODY), "once gone it stays away"
+
+
+@pytest.mark.parametrize("heard", [(0.3, 0.2, 0.5), (0.1, 0.9, 0), (0, 0, 1)])
+def test_a_name_whose_voice_is_not_heard_does_not_linger(heard):
+    s = smoother()
+    hear(s, *ALICE, ms=500)
+    assert linger(s, *ALICE, ms=100) == [SHOWN_ALICE] * 4
+    assert linger(s, *heard) == [NOBODY]
+    assert not s.lingering
+    assert linger(s, *ALICE) == [NOBODY], "who is gone has to come back through the gate"
+
+
+def test_no_name_no_lingering():
+    s = smoother()
+    assert not s.lingering
+    hear(s, *MUSIC, ms=500)
+    assert not s.lingering
+    s = smoother(5, **SURE)
+    assert hear(s, *VAGUE, ms=3000)[-1] == UNKNOWN
+    assert not s.lingering
+    assert linger(s, *VAGUE) == [NOBODY]
+
+
+def test_the_voice_that_comes_back_has_its_whole_time_to_linger_again():
+    s = smoother(linger_ms=100)
+    hear(s, *ALICE, ms=500)
+    for _ in range(3):
+        assert linger(s, *ALICE, ms=100) == [SHOWN_ALICE] * 4
+        assert hear(s, *ALICE) == [SHOWN_ALICE]
+
+
 # Somebody else begins.
 
 
@@ -473,6 +524,7 @@ lengths = st.just(500.0) | st.floats(0, 500) | st.sampled_from(tiny_or_huge)
 events = st.lists(
     st.tuples(st.just("update"), any_posterior, lengths, st.sampled_from([0, 1e-12, 0.1, 1]))
     | st.tuples(st.sampled_from(["silence", "pass_time"]), lengths)
+    | st.tuples(st.just("linger"), lengths, any_posterior)
     | st.tuples(st.just("reset")),
     max_size=25,
 )
@@ -490,6 +542,7 @@ any_settings = st.fixed_dictionaries(
         "unknown_ms": st.sampled_from([0.0, 100.0]),
         "together_share": st.floats(0.1, 0.5),
         "pause_ms": st.sampled_from([0.0, 100.0]),
+        "linger_ms": st.sampled_from([0.0, 100.0]),
     },
 )
 
@@ -503,6 +556,10 @@ def test_whatever_happens_what_is_shown_makes_sense(happening, changed, sureness
             posterior, elapsed_ms, weight = arguments
             said = s.update(posterior, elapsed_ms=elapsed_ms, weight=weight)
             assert said == s.shown
+        elif what == "linger":
+            before = s.shown
+            s.silence(*arguments)
+            assert s.shown in (before, NOBODY)
         else:
             getattr(s, what)(*arguments)
         if what in ("silence", "reset"):
