@@ -11,10 +11,10 @@ starter cast, are for comparison.
 
 A sound is heard once, as live with the default settings; what gate and network said is kept below
 ``build/steady``, as the sounds are, and replayed through the smoothing in as many ways as there are
-rows. So every row is of the same network, the origin's way too, but for one: what the origin shows
-with a network that was also trained as the origin's was (`steady.make_origin_cast`). `test_replay`
-shows that a replay is what is shown live. To compose the scenes anew, remove
-``build/steady/scenes``.
+rows. So every row is of the same network, the origin's way too, but for two: what the origin shows
+with a network that was also trained as the origin's was (`steady.make_origin_cast`), and what ours
+shows with one that always knows who speaks (`all_knowing`). `test_replay` shows that a replay is
+what is shown live. To compose the scenes anew, remove ``build/steady/scenes``.
 
 What the columns are is said by `kikiwake.tools.stream`.
 """
@@ -46,7 +46,7 @@ from kikiwake.models.starter import DEMO, DEMO_TRUTH
 from kikiwake.tools import stream
 from kikiwake.tools.clips import find_clips, read_clip
 from kikiwake.tools.compose import compose, read_scene, write
-from kikiwake.tools.score import read_rttm
+from kikiwake.tools.score import Segment, read_rttm
 
 VOICES = steady.voices.heard.VOICES
 EPISODES = VOICES / "episodes"
@@ -63,6 +63,7 @@ QUIET = ("room", "silence")
 SEED_SHIFT = {"choose": 100, "test": 0}
 
 BLOCK_S = 0.5  # of the origin
+SURE = np.float32(20)  # logit by which a network that knows is sure
 WINDOW_S = 2.0  # of speech, after which strangers are told
 WINDOWS = 60  # at most, of each voice
 APART_S = 1.0  # of silence between them: all is forgotten by then
@@ -208,6 +209,7 @@ VARIANTS = {
 }
 ORIGIN = "the origin's way"
 WEBRTC = "ours, WebRTC's detector alone"
+KNOWING = "ours, all-knowing network"
 ORIGIN_TRAINED = "the origin's way, trained so"
 
 
@@ -301,6 +303,20 @@ def origins_way(heard: Hearing, cast: Cast) -> list[Result]:
     return results
 
 
+def all_knowing(heard: Hearing, cast: Cast, truth: Iterable[Segment]) -> Hearing:
+    """Replace the network by one that always knows who of the cast speaks at this very moment.
+
+    Of strangers it is as unsure as can be. What is lost then is lost by gate and smoothing.
+    """
+    names = [character.name for character in cast.card.characters]
+    speaking = np.zeros((len(heard.time), cast.card.n_classes), np.float32)
+    for turn in truth:
+        during = (heard.time >= turn.start) & (heard.time < turn.end)
+        speaking[during, names.index(turn.name) if turn.name in names else slice(len(names))] = 1
+    speaking[~speaking.any(axis=1), -1] = 1
+    return heard._replace(logits=SURE * speaking)
+
+
 WAYS: dict[str, Callable[[Hearing, Cast], list[Result]]] = {
     **{name: functools.partial(replay, parts=parts) for name, parts in VARIANTS.items()},
     ORIGIN: origins_way,
@@ -344,11 +360,14 @@ def measure(
     *,
     settings: Settings = DEFAULTS,
     error_rates: bool = False,
+    knowing: bool = False,
 ) -> stream.StreamFigures:
-    recordings = [
-        stream.Heard(name, way(hear(path, cast, settings), cast), read_rttm(truth))
-        for name, path, truth in sounds
-    ]
+    recordings = []
+    for name, path, rttm in sounds:
+        heard, truth = hear(path, cast, settings), read_rttm(rttm)
+        if knowing:
+            heard = all_knowing(heard, cast, truth)
+        recordings.append(stream.Heard(name, way(heard, cast), truth))
     with pytest.MonkeyPatch.context() as patch:
         if not error_rates:
             # As where it is not installed; it takes longer than all the rest.
@@ -560,7 +579,12 @@ def test_scenes(report):
     speech_free = scenes(SPEECH_FREE, "test")
     rows: dict[str, dict[str, float | None]] = {}
     flicker, extra = {}, {}  # in all scenes, with speech and without: they are as long for each way
-    for name, way in {**WAYS, WEBRTC: replay, ORIGIN_TRAINED: origins_way}.items():
+    for name, way in {
+        **WAYS,
+        WEBRTC: replay,
+        KNOWING: replay,
+        ORIGIN_TRAINED: origins_way,
+    }.items():
         gate = GateSettings(detector="webrtc") if name == WEBRTC else GateSettings()
         talk, free = (
             measure(
@@ -568,6 +592,7 @@ def test_scenes(report):
                 trained_so if name == ORIGIN_TRAINED else cast,
                 way,
                 settings=Settings(gate=gate),
+                knowing=name == KNOWING,
             )
             for of in (conversations, speech_free)
         )
