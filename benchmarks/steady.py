@@ -125,6 +125,7 @@ def make_origin_cast() -> Path:
     from kikiwake.features.mfcc import mfcc
     from kikiwake.features.settings import FeatureSettings
     from kikiwake.models.cast import Character
+    from kikiwake.models.wrn import NETWORKS
     from kikiwake.tools.clips import find_clips, read_clip
     from kikiwake.tools.dataset import PARTS as SIDES
     from kikiwake.tools.dataset import ROW, SHARD, Dataset, DatasetCard, DatasetWriter
@@ -160,7 +161,7 @@ def make_origin_cast() -> Path:
     data = Dataset(folder)
     training = WORK / "origin-training"
     recipe = msgspec.structs.replace(ORIGIN, epochs=100)
-    train_on(data, preset="medium", recipe=recipe, folder=training)
+    train_on(data, network=NETWORKS["medium"], recipe=recipe, folder=training)
     cast, _ = quantize(training, data, name="origin", licence="not to be passed on")
     cast.save(ORIGIN_CAST)
     return ORIGIN_CAST

@@ -20,6 +20,7 @@ from kikiwake.features.mfcc import mfcc
 from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.cast import Calibration, Cast, CastCard, Character, network_digest
 from kikiwake.models.runner import CastRunner
+from kikiwake.models.wrn import NETWORKS
 from kikiwake.tools.dataset import PatchSet
 
 WORK = Path("build/voices")
@@ -89,7 +90,7 @@ def make_cast(seed: int) -> Cast:
     trained = train.train(
         patches,
         validation,
-        network=train.NETWORKS[PRESET],
+        network=NETWORKS[PRESET],
         recipe=training.recipe_for(PRESET, len(patches)),
         n_classes=len(speakers()) + 1,
         folder=WORK / f"training-all-{seed}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +73,10 @@ def quantize(
     *,
     name: str,
     licence: str,
+    others: Sequence[Path] = (),
     tell: Progress | None = None,
 ) -> tuple[Cast, Report]:
-    """Make a cast of a training.
+    """Make a cast of a training, or of several.
 
     Parameters
     ----------
@@ -86,6 +87,10 @@ def quantize(
         calibration off its validation part.
     name, licence : str
         Of the cast.
+    others : sequence of Path, optional
+        Folders of other trainings on the same data set, of any form, whose networks are asked, too:
+        the cast's is all of them side by side, and answers with the mean of their logits [1]_. To
+        train on from, it keeps the weights of the first.
     tell : callable, optional
         Called with what is being done, how much of it is done, and of how much.
 
@@ -100,22 +105,31 @@ def quantize(
         There is no training, or not one of this data set.
     DatasetError
         The data set is damaged, or has nothing to validate on.
+
+    References
+    ----------
+    .. [1] Hansen, Salamon, "Neural Network Ensembles", IEEE PAMI 12(10), 1990.
     """
     tell = tell or (lambda what, done, of: None)
-    trained = read_training(folder)
+    members = [read_training(one) for one in (folder, *others)]
+    trained = members[0]
     card = trained.card
     training = data.part("train")
     patches, validation = data.patches(training), data.patches(data.part("validation"))
-    if digest_of(names_of(data), patches, validation) != card.patches:
-        raise TrainingError(
-            f"{folder}: was not trained on {data.folder}; name the data set that it was trained on"
-        )
+    digest = digest_of(names_of(data), patches, validation)
+    for one, member in zip((folder, *others), members, strict=True):
+        if member.card.patches != digest:
+            raise TrainingError(
+                f"{one}: was not trained on {data.folder}; name the data set that it was trained on"
+            )
+        if (member.card.mean, member.card.std) != (card.mean, card.std):
+            raise TrainingError(f"{one}: sees patches otherwise than {folder} does; leave it out")
     voices = validation.label < len(data.card.characters)
     if not voices.any():
         raise DatasetError(f"{data.folder}: has no voice to validate on; build it of more clips")
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(patches))[:REPRESENTATIVE]
-    model, x = trained.model(), trained.standardised(validation.mfcc)
+    model, x = side_by_side([m.model() for m in members]), trained.standardised(validation.mfcc)
     exact = np.concatenate(
         [np.asarray(model(x[at : at + 256], training=False)) for at in range(0, len(x), 256)]
     )
@@ -163,7 +177,8 @@ def quantize(
     logits = logits_of(network)
     fine_tuned = top1(exact) - top1(logits) > MOST_LOST / 100
     if fine_tuned:
-        tuned = to_int8(fine_tune(trained, patches, representative, tell), representative)
+        each = [fine_tune(member, patches, representative, tell) for member in members]
+        tuned = to_int8(side_by_side(each), representative)
         tuned_logits = logits_of(tuned)
         if top1(tuned_logits) > top1(logits):
             network, logits = tuned, tuned_logits
@@ -181,6 +196,15 @@ def quantize(
         operations=operations(network),
     )
     return cast_of(network, calibration), report
+
+
+def side_by_side(models: Sequence[keras.Model]) -> keras.Model:
+    """Join networks into one that answers with the mean of their logits."""
+    if len(models) == 1:
+        return models[0]
+    keras, _ = load_tensorflow()
+    inputs = keras.Input(models[0].input_shape[1:], name="mfcc")
+    return keras.Model(inputs, keras.layers.Average()([model(inputs) for model in models]))
 
 
 def describe(report: Report) -> Iterator[str]:

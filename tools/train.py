@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import write_file
-from ..models.wrn import NETWORKS, NetworkSettings, build_wrn
+from ..models.wrn import NetworkSettings, build_wrn
 from .batches import Batches, following_patches
 from .cepstra import Beds, make_beds
 from .dataset import PARTS, Dataset, PatchSet
@@ -166,7 +166,7 @@ def train(
 def train_on(
     data: Dataset,
     *,
-    preset: str,
+    network: NetworkSettings,
     recipe: Recipe,
     folder: Path,
     start: Sequence[NDArray[Any]] | None = None,
@@ -174,7 +174,7 @@ def train_on(
     seed: int = 0,
     tell: Tell | None = None,
 ) -> Trained:
-    """Train a network of a preset on a data set; see `train`.
+    """Train a network on a data set; see `train`.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def train_on(
     bare = recipe.beds and not data.card.background
     return train(
         *(data.patches(numbers[part]) for part in PARTS),
-        network=NETWORKS[preset],
+        network=network,
         recipe=recipe,
         n_classes=data.card.n_classes,
         names=names_of(data),

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from ..errors import KikiwakeError
+from ..models.wrn import NETWORKS
 from ..vad.detector import DetectorName
 from .compose_cli import compose
 from .terminal import console, extra, progress_bar, say
@@ -429,7 +430,7 @@ def train(
 
             trained = work.train_on(
                 data,
-                preset=preset,
+                network=NETWORKS[preset],
                 recipe=recipe,
                 folder=to,
                 start=weights,
@@ -453,6 +454,16 @@ def quantize(
         Path, typer.Argument(help="The data set it was trained on.", show_default=False)
     ],
     to: Annotated[Path, typer.Option(help="Cast file.")] = Path("my.cast"),
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            help="Folder of another training on the same data set, with another seed say, whose "
+            "network is asked, too, for a mean that is right more often; may be given several "
+            "times. Each guess takes so much longer.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Of the cast; otherwise the file's.", show_default=False)
     ] = None,
@@ -470,12 +481,14 @@ def quantize(
         raise KikiwakeError(f"{to}: there is no folder {to.parent} for it")
     from .training import read_card
 
-    done = read_card(training)
-    if not done.finished:
-        say(
-            f"beware: {training} is not finished ({len(done.epochs)} of {done.recipe.epochs} "
-            "epochs); kikiwake train goes on with it"
-        )
+    others = others or []
+    for folder in (training, *others):
+        done = read_card(folder)
+        if not done.finished:
+            say(
+                f"beware: {folder} is not finished ({len(done.epochs)} of {done.recipe.epochs} "
+                "epochs); kikiwake train goes on with it"
+            )
     from .dataset import Dataset
 
     with extra("train", "quantizing"):
@@ -483,7 +496,12 @@ def quantize(
 
         with progress_bar() as tell:
             cast, report = work.quantize(
-                training, Dataset(patches), name=name or to.stem, licence=licence, tell=tell
+                training,
+                Dataset(patches),
+                name=name or to.stem,
+                licence=licence,
+                others=others,
+                tell=tell,
             )
     try:
         cast.save(to)

@@ -14,6 +14,7 @@ from scipy.special import softmax
 from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.cast import Character, load_cast
 from kikiwake.models.runner import CastRunner
+from kikiwake.models.wrn import NETWORKS
 from kikiwake.tools import quantize, train
 from kikiwake.tools import training as trainings
 from kikiwake.tools.cli import main
@@ -121,6 +122,24 @@ def test_the_report_of_quantizing(cast, patches, training, capsys):
     assert card.trained_on == "400 patches of 1 recordings"
 
 
+def test_a_cast_of_several_trainings_says_their_mean(patches, training, tmp_path, capsys):
+    other, path = tmp_path / "other", tmp_path / "both.cast"
+    run("train", patches, "--to", other, "--preset", "small", "--epochs", 1, "--seed", 1)
+    run("quantize", training, patches, "--with", other, "--to", path)
+    assert "all int8" in capsys.readouterr().out
+    found = load_cast(path)
+    assert quantize.non_int8_tensors(found.network) == []
+    mfcc, _ = easy(100, 7)
+    members = [trainings.read_training(folder) for folder in (training, other)]
+    exact = np.mean(
+        [np.asarray(m.model()(m.standardised(mfcc), training=False)) for m in members], axis=0
+    )
+    runner = CastRunner(found)
+    said = np.stack([runner.logits(patch) for patch in mfcc.astype(np.float32)])
+    assert np.abs(said - exact).max() < 0.1 * np.abs(exact).max()
+    assert np.mean(said.argmax(axis=1) == exact.argmax(axis=1)) > 0.95
+
+
 def test_evaluating_it(cast, patches, tmp_path, capsys):
     run("evaluate", cast, patches, "--to", tmp_path / "report")
     figures = json.loads((tmp_path / "report" / "figures.json").read_text())
@@ -154,7 +173,7 @@ def test_rounding_is_trained_back(patches, tmp_path):
     trained = train.train(
         training,
         data.patches(data.part("validation")),
-        network=train.NETWORKS["tiny"],
+        network=NETWORKS["tiny"],
         recipe=Recipe(epochs=8, batch=40),
         n_classes=3,
         folder=tmp_path,
@@ -204,6 +223,7 @@ def test_rounding_is_trained_back(patches, tmp_path):
         (["quantize", "{training}", "{patches}", "--to", "{cast}"], "is there already"),
         (["quantize", "{training}", "{patches}", "--to", "{file}/x.cast"], "there is no folder"),
         (["quantize", "{training}", "{others}"], "was not trained on"),
+        (["quantize", "{training}", "{patches}", "--with", "{nothing}"], "holds no training"),
         (["train", "{patches}", "--to", "{training}"], "holds a training with other"),
     ],
 )
