@@ -122,7 +122,7 @@ ORIGIN = Recipe(
 
 # After so many patches, of the 8,000 of a show over and over, more brings next to nothing; of more
 # patches than that each should still be seen some times.
-_SEEN = 400_000
+_SEEN = 480_000
 _FEWEST_EPOCHS = 10
 
 
