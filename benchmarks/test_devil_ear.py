@@ -2,10 +2,10 @@
 
 A cast of two networks side by side (`kikiwake quantize --with`), for three pairs of seeds and both
 splits: twelve trainings, of about three minutes each on two idle cores, kept under
-``build/devil_ear``: stopped, it goes on where it was. The recipe was chosen on the last fifth of
-the windows that the block split trains on, the two networks on some of those that the random one
-does, not on those validated on here (``README.md`` names the one exception), and no epoch is: the
-last one's weights are taken.
+``build/devil_ear``: stopped, it goes on where it was. Nothing was chosen on the windows validated
+on here (``README.md`` names the one exception), and no epoch is: the last one's weights are taken.
+The recipe was chosen on the last fifth of the windows that the block split trains on, and that
+there are two networks, and how large, in `inner_split`.
 """
 
 import time
@@ -117,7 +117,7 @@ def test_devil_ear(report):
     if not WINDOWS.exists():
         pytest.skip(f"{WINDOWS} is not there")
     found = {split: [figures_of(split, seeds) for seeds in SEEDS] for split in SPLITS}
-    table = ["int8, % right, mean and spread (lowest to highest) of three seeds"]
+    table = ["int8, % right, mean and spread (lowest to highest) of three pairs of seeds"]
     for split, seeds in found.items():
         for seconds in seeds[0]["heard"]:
             if split == "origin" and seconds > 0.5:  # neighbours of its windows are trained on

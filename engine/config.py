@@ -195,8 +195,8 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             ge=0,
             le=2000,
             description="A name stays for up to this long, in milliseconds, after the gate closed "
-            "while the network still hears its voice. Longer: fewer gaps over music and noise, "
-            "names may stay longer after the end. 0: the gate's word is enough.",
+            "while the network still hears its voice. Longer: fewer gaps at short pauses, names "
+            "may stay longer after the end. 0: they go with the gate.",
         ),
     ] = 300.0
     pause_ms: Annotated[

@@ -250,8 +250,8 @@ class Pipeline:
         self._gate.process(self._vad_resampler.push(self._hop))
         self._patches.push(self._hop)
         if not self._gate.open:
-            lingering = self._smoother.lingering
-            heard = self._runner.posterior(self._patches.patch()) if lingering else None
+            asked = self._smoother.may_linger(hop_ms)
+            heard = self._runner.posterior(self._patches.patch()) if asked else None
             self._smoother.silence(hop_ms, heard)
         elif (share := self._gate.speech_share(self._patch_s)) >= self._minimum_share:
             posterior = self._runner.posterior(self._patches.patch())

@@ -97,7 +97,7 @@ class Result(msgspec.Struct, frozen=True):
     second : Candidate or None
         Who else speaks at the same time.
     top : tuple of Candidate
-        The likeliest characters, best first. Empty while the gate is closed.
+        The likeliest characters, best first. Empty where `speech` is false.
     level_db : float
         RMS level of the hop in dB of full scale, -120 at the least.
     state : {"listening", "quiet", "waiting"}

@@ -61,8 +61,8 @@ class PosteriorSmoother:
     agree on another voice, or on nobody, all that was heard before is let go. So the long memory
     may be long, for a name that is steady, without a name that sticks.
 
-    A detector of speech misses moments of a voice over music and noise. A name does not go with the
-    gate as long as the network, asked once more, hears its voice in the sound: it lingers.
+    A gate closes at short pauses and soft moments of a turn. The name does not go with it as long
+    as the network, asked all the same, hears its voice in the sound: it lingers.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ class PosteriorSmoother:
 
     Notes
     -----
-    `update` and `silence` neither block nor depend on the hop: as long as no change is noticed, n
-    steps of equal input equal one step of n times the length. One thread.
+    `update` and `silence` neither block nor depend on the hop: as long as no change is noticed and
+    no name lingers, n steps of equal input equal one step of n times the length. One thread.
     """
 
     def __init__(
@@ -163,10 +163,10 @@ class PosteriorSmoother:
                 self._settle(self._choose(heard_ms), elapsed_ms)
         return self._shown
 
-    @property
-    def lingering(self) -> bool:
-        """Whether `silence` would like to know what the network says."""
-        return self._shown.character is not None and self._paused_ms < self._settings.linger_ms
+    def may_linger(self, elapsed_ms: float) -> bool:
+        """Tell whether `silence`, for so long, would like to know what the network says."""
+        until_ms = self._paused_ms + elapsed_ms
+        return self._shown.character is not None and until_ms <= self._settings.linger_ms
 
     def silence(self, elapsed_ms: float, posterior: NDArray[np.float32] | None = None) -> None:
         """Let time pass in which the gate hears nobody: the name goes, the memory of it fades.
@@ -176,15 +176,16 @@ class PosteriorSmoother:
         elapsed_ms : float >= 0
             Time since the last update.
         posterior : ndarray, shape (n_classes,), optional
-            What the network says all the same. While it is `lingering`, a name stays whose voice is
-            still there: detectors miss moments of a voice over noise.
+            What the network says all the same. While it `may_linger`, a name stays, and the memory
+            of it, whose voice is still heard.
         """
-        lingering = self.lingering
+        may_linger = self.may_linger(elapsed_ms)
         self._paused_ms += elapsed_ms
-        if lingering and posterior is not None:
-            assert self._shown.character is not None
-            if posterior[self._shown.character] >= _LINGERING_SHARE:
-                return
+        heard = may_linger and posterior is not None and posterior[self._shown.character]
+        if heard >= _LINGERING_SHARE:
+            self._shown = self._shown._replace(second=None)
+            self._together_ms = 0.0
+            return
         self.pass_time(elapsed_ms)
         if self._paused_ms >= self._settings.pause_ms:
             self._forget()

@@ -47,8 +47,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         Between the two, of any logit.
     fine_tuned : bool
         It was trained on with its rounding, because too much was lost.
-    temperature, unknown : float
-        See `Calibration`.
+    temperature : float
+    sureness : (float, float)
+        The least and the most of a character. See `Calibration`.
     network_bytes : int
         Size of the int8 network.
     operations : dict of str to int
@@ -102,7 +103,8 @@ def quantize(
     Raises
     ------
     TrainingError
-        There is no training, or not one of this data set.
+        There is no training, or not one of this data set; one is named twice, or was standardised
+        otherwise than the first.
     DatasetError
         The data set is damaged, or has nothing to validate on.
 
@@ -111,6 +113,8 @@ def quantize(
     .. [1] Hansen, Salamon, "Neural Network Ensembles", IEEE PAMI 12(10), 1990.
     """
     tell = tell or (lambda what, done, of: None)
+    if len({one.resolve() for one in (folder, *others)}) <= len(others):
+        raise TrainingError(f"{folder}: a training is named twice; name each once")
     members = [read_training(one) for one in (folder, *others)]
     trained = members[0]
     card = trained.card
@@ -203,6 +207,8 @@ def side_by_side(models: Sequence[keras.Model]) -> keras.Model:
     if len(models) == 1:
         return models[0]
     keras, _ = load_tensorflow()
+    for number, model in enumerate(models):
+        model.name = f"{model.name}_{number}"  # two of the same form have the same name
     inputs = keras.Input(models[0].input_shape[1:], name="mfcc")
     return keras.Model(inputs, keras.layers.Average()([model(inputs) for model in models]))
 

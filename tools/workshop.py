@@ -459,8 +459,8 @@ def quantize(
         typer.Option(
             "--with",
             help="Folder of another training on the same data set, with another seed say, whose "
-            "network is asked, too, for a mean that is right more often; may be given several "
-            "times. Each guess takes so much longer.",
+            "network is asked, too: their mean is right more often. May be given several times; "
+            "each makes a guess take as long again.",
             show_default=False,
         ),
     ] = None,

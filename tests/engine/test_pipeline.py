@@ -143,6 +143,27 @@ def test_silence_after_speech_takes_the_name_away():
     assert all(result.character is None for result in results if result.time > 20.5)
 
 
+def test_a_name_lingers_after_the_gate_closed_while_its_voice_is_heard():
+    def listened(linger_ms: float) -> tuple[list[Result], list[bool]]:
+        gate = GateSettings(hangover_ms=0)
+        p = pipeline(settings=msgspec.structs.replace(smoothed(linger_ms=linger_ms), gate=gate))
+        results, opened = [], []
+        for block in np.split(DEMO[: 20 * RATE], 2000):  # shorter than a hop
+            results += p.process(block)
+            opened += [p._gate.open] * (len(results) - len(opened))
+        return results, opened
+
+    short, gate = listened(0)
+    assert [result.speech for result in short] == gate
+    long, gate = listened(300)
+    for result in long:
+        check(result, CAST)
+    lingers = [r.speech and not opened for r, opened in zip(long, gate, strict=True)]
+    assert sum(lingers) > 5
+    assert all(r.character is not None for r, at in zip(long, lingers, strict=True) if at)
+    assert sum(r.character is not None for r in long) > sum(r.character is not None for r in short)
+
+
 def smoothed(**changes) -> Settings:
     return Settings(smoothing=SmoothingSettings(**changes))
 

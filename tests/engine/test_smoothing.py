@@ -220,7 +220,7 @@ def linger(s: PosteriorSmoother, *posterior: float, ms: float = HOP_MS) -> list[
     p = np.array(posterior, np.float32)
     said = []
     for _ in range(round(ms / HOP_MS)):
-        s.silence(HOP_MS, p if s.lingering else None)
+        s.silence(HOP_MS, p if s.may_linger(HOP_MS) else None)
         said.append(s.shown)
     return said
 
@@ -240,18 +240,18 @@ def test_a_name_whose_voice_is_not_heard_does_not_linger(heard):
     hear(s, *ALICE, ms=500)
     assert linger(s, *ALICE, ms=100) == [SHOWN_ALICE] * 4
     assert linger(s, *heard) == [NOBODY]
-    assert not s.lingering
+    assert not s.may_linger(HOP_MS)
     assert linger(s, *ALICE) == [NOBODY], "who is gone has to come back through the gate"
 
 
 def test_no_name_no_lingering():
     s = smoother()
-    assert not s.lingering
+    assert not s.may_linger(HOP_MS)
     hear(s, *MUSIC, ms=500)
-    assert not s.lingering
+    assert not s.may_linger(HOP_MS)
     s = smoother(5, **SURE)
     assert hear(s, *VAGUE, ms=3000)[-1] == UNKNOWN
-    assert not s.lingering
+    assert not s.may_linger(HOP_MS)
     assert linger(s, *VAGUE) == [NOBODY]
 
 
@@ -261,6 +261,35 @@ def test_the_voice_that_comes_back_has_its_whole_time_to_linger_again():
     for _ in range(3):
         assert linger(s, *ALICE, ms=100) == [SHOWN_ALICE] * 4
         assert hear(s, *ALICE) == [SHOWN_ALICE]
+
+
+@pytest.mark.parametrize(("hop_ms", "lingers_ms"), [(70, 280), (150, 300), (301, 0)])
+def test_a_name_never_lingers_longer_than_it_may(hop_ms, lingers_ms):
+    s = smoother(linger_ms=300)
+    hear(s, *ALICE, ms=500)
+    lingered_ms = 0
+    while s.may_linger(hop_ms):
+        s.silence(hop_ms, ALICE)
+        lingered_ms += hop_ms
+        assert s.shown == SHOWN_ALICE
+    s.silence(hop_ms, ALICE)
+    assert (s.shown, lingered_ms) == (NOBODY, lingers_ms)
+
+
+def test_what_was_heard_is_not_forgotten_while_its_name_lingers():
+    s = smoother(linger_ms=1000, pause_ms=100)
+    hear(s, 0.9, 0.1, 0, ms=500)
+    before = s.shares.copy()
+    linger(s, *ALICE, ms=500)
+    np.testing.assert_array_equal(s.shares, before)
+
+
+def test_of_two_who_spoke_at_once_the_first_lingers_alone():
+    s = smoother(together_share=0.25)
+    both = hear(s, 0.55, 0.45, 0, ms=1000)[-1]
+    assert both == Shown(0, 0, second=1)
+    assert linger(s, *ALICE) == [SHOWN_ALICE]
+    assert linger(s, *BOB) == [NOBODY]
 
 
 # Somebody else begins.

@@ -122,15 +122,30 @@ def test_the_report_of_quantizing(cast, patches, training, capsys):
     assert card.trained_on == "400 patches of 1 recordings"
 
 
-def test_a_cast_of_several_trainings_says_their_mean(patches, training, tmp_path, capsys):
-    other, path = tmp_path / "other", tmp_path / "both.cast"
-    run("train", patches, "--to", other, "--preset", "small", "--epochs", 1, "--seed", 1)
-    run("quantize", training, patches, "--with", other, "--to", path)
-    assert "all int8" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def others(patches):
+    """Trainings of the same form with another seed, and of another form."""
+    folders = [patches.parent / name for name in ("again", "larger")]
+    run("train", patches, "--to", folders[0], "--preset", "tiny", "--epochs", 3, "--seed", 1)
+    run("train", patches, "--to", folders[1], "--preset", "small", "--epochs", 1)
+    return folders
+
+
+@pytest.mark.parametrize("rounding_costs", [False, True])
+def test_a_cast_of_several_trainings_says_their_mean(
+    patches, training, others, rounding_costs, tmp_path, monkeypatch, capsys
+):
+    if rounding_costs:  # as if too much were lost by it
+        monkeypatch.setattr(quantize, "MOST_LOST", -100)
+    path = tmp_path / "three.cast"
+    run("quantize", training, patches, "--with", others[0], "--with", others[1], "--to", path)
+    out = capsys.readouterr().out
+    assert "all int8" in out
+    assert ("after training on with its rounding" in out) == rounding_costs
     found = load_cast(path)
     assert quantize.non_int8_tensors(found.network) == []
     mfcc, _ = easy(100, 7)
-    members = [trainings.read_training(folder) for folder in (training, other)]
+    members = [trainings.read_training(folder) for folder in (training, *others)]
     exact = np.mean(
         [np.asarray(m.model()(m.standardised(mfcc), training=False)) for m in members], axis=0
     )
@@ -224,6 +239,7 @@ def test_rounding_is_trained_back(patches, tmp_path):
         (["quantize", "{training}", "{patches}", "--to", "{file}/x.cast"], "there is no folder"),
         (["quantize", "{training}", "{others}"], "was not trained on"),
         (["quantize", "{training}", "{patches}", "--with", "{nothing}"], "holds no training"),
+        (["quantize", "{training}", "{patches}", "--with", "{training}"], "is named twice"),
         (["train", "{patches}", "--to", "{training}"], "holds a training with other"),
     ],
 )
