@@ -2,8 +2,8 @@
 
 What a detector says of a frame counts for the time of that frame. The gates count from the moment
 at which they know, as live; gate and network together from the time of the result: the cast's
-network as it comes, speech being where the gate is open and less than half is background. All by
-cells of 10 ms.
+network as it comes, speech being where a result says so (the gate is open, or a name lingers) and
+less than half is background. All by cells of 10 ms.
 """
 
 import io
