@@ -61,14 +61,14 @@ class Compact(View):
         """Fade in, out, and from one to the other."""
         left_s = 0.0 if self._gone_at is None else self._gone_at + LINGER_S - now
         there = self._gone_at is None or left_s > 0
-        before = self._line.mix, self.width
+        changing, before = self.opacity > 0 and self._line.changing, self.width
         faded = self._fade(there, dt)
         moved = self._line.step(dt) if self.opacity else False
         if faded and not self.opacity:
             self._line.set(NOBODY, 0.0, at_once=True)
         if self._line.who != NOBODY:
             self.width = self._current_width()
-        if faded or before != (self._line.mix, self.width):
+        if faded or changing or self.width != before:
             return Step(ALL, 0.0)
         waits = [left_s] if there and self._gone_at is not None else []
         if self.opacity and self._line.moving:

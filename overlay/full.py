@@ -148,13 +148,13 @@ class Full(View):
         """Let faces slide, the ring and the waveform follow."""
         dirty: list[QRectF] = []
         waits: list[float] = []
-        mix = self._line.mix
+        changing = self._line.changing
         if self._fade(True, dt):
             dirty += ALL
             waits.append(0.0)
         sounds = self._audible or not self._wave.still
         if self._line.step(dt):
-            dirty += [QRectF(0, 0, self.width, self._HEAD.bottom()) if mix < 1 else self._HEAD]
+            dirty += [QRectF(0, 0, self.width, self._HEAD.bottom()) if changing else self._HEAD]
         creeps_along = sounds and self._line.creeps  # it goes with the waveform
         if self._line.moving and not creeps_along:
             waits.append(self._line.pace_s)
@@ -171,13 +171,12 @@ class Full(View):
         self.sound = not sounds and self._wave.still
         if not self.sound:
             waits.append(max(0.0, self._waved_at + wave_s - now))
-        if waits:
-            return Step(tuple(dirty), min(waits))
         gone = self._gone_at is not None and self._line.who != NOBODY
         unranked = self.feed.newest is not None and bool(self.feed.newest.top)
-        if gone or unranked or any(not one.leaving for one in self._ranked.values()):
-            return Step((), _RERANK_S / 2)
-        return Step((), None)
+        ranked = any(not one.leaving for one in self._ranked.values())
+        if not waits and (gone or unranked or ranked):
+            waits.append(_RERANK_S / 2)
+        return Step(tuple(dirty), min(waits, default=None))
 
     def _follow(self) -> bool:
         """Push the waveform along, in the colour of who is shown; returns whether it has moved."""

@@ -132,6 +132,7 @@ class Headline:
         self.share = self.share_before = 0.0
         self._aim = 0.0
         self._crept_s = 0.0
+        self._leapt = False
 
     def set(self, who: Who, confidence: float, *, at_once: bool = False) -> bool:
         """Take whom to show; returns whether it is somebody else."""
@@ -143,8 +144,14 @@ class Headline:
         same = who[:3] == self.who[:3]
         self.who = who
         self.share = self.share if same else 0.0
-        self.mix = 1.0 if at_once or not self.look.moving else 0.0
+        self._leapt = at_once or not self.look.moving
+        self.mix = 1.0 if self._leapt else 0.0
         return True
+
+    @property
+    def changing(self) -> bool:
+        """Whether the next step shows another name, or goes on with a cross-fade to it."""
+        return self._leapt or self.mix < 1
 
     @property
     def moving(self) -> bool:
@@ -163,10 +170,8 @@ class Headline:
 
     def step(self, dt: float) -> bool:
         """Let time pass; returns whether it looks different."""
-        moved = False
-        if self.mix < 1:
-            self.mix = min(1.0, self.mix + dt / CHANGE_S)
-            moved = True
+        moved, self._leapt = self.changing, False
+        self.mix = min(1.0, self.mix + dt / CHANGE_S)
         gap = self._aim - self.share
         if abs(gap) > STILL:
             # However often it is looked at.

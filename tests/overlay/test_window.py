@@ -33,7 +33,7 @@ from played import (
     speaks,
 )
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
-from PySide6.QtGui import QColor, QFont, QFontInfo, QImage
+from PySide6.QtGui import QColor, QFont, QFontInfo, QImage, QRegion
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
 
 from kikiwake import Recognizer, load_cast
@@ -50,7 +50,7 @@ from kikiwake.overlay.app import show
 from kikiwake.overlay.full import Full
 from kikiwake.overlay.ink import LIGHT
 from kikiwake.overlay.look import Look
-from kikiwake.overlay.place import Memory, Place, load_memory, memory_path
+from kikiwake.overlay.place import MODES, Memory, Mode, Place, load_memory, memory_path
 from kikiwake.overlay.portraits import decode_portrait
 from kikiwake.overlay.tray import Tray
 from kikiwake.overlay.wave import Wave
@@ -122,6 +122,42 @@ def test_without_motion_it_is_there_and_gone_at_once(play: Play, cast: Cast):
     one.take(nobody())
     one.run(0.3)
     assert nothing(one)
+
+
+@pytest.mark.parametrize("moving", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_what_looks_different_is_drawn_again(play: Play, cast: Cast, mode: Mode, moving: bool):
+    one = play(Memory(mode=mode), moving=moving)
+    drawn = QRegion()
+
+    def update(*place: int) -> None:
+        nonlocal drawn
+        drawn |= QRegion(*(place or (0, 0, 4096, 4096)))
+
+    one.window.update = update
+    second = Candidate(*_key(cast, 4), 0.3)
+    one.take(speaks(cast, 0))
+    one.run(2)
+    for result in (
+        speaks(cast, PORTRAYED, 0.3),
+        speaks(cast, 2, 0.3, top=(), level_db=-90.0),
+        speaks(cast, 2, 0.9, top=(), level_db=-90.0),
+        speaks(cast, 2, 0.9, second=second),
+        nobody(unknown=True, speech=True),
+        speaks(cast, 3),
+        nobody(),
+    ):
+        before, drawn = pixels(one.picture()), QRegion()
+        one.take(result)
+        one.run(2)
+        after = pixels(one.picture())
+        if nothing(one) or before.shape != after.shape:
+            continue  # another size is drawn anew
+        rows, columns = np.nonzero((before != after).any(axis=2))
+        assert all(
+            drawn.contains(QPoint(x, y))
+            for x, y in zip(columns.tolist(), rows.tolist(), strict=True)
+        )
 
 
 def test_the_ring_follows_how_sure_it_is(play: Play, cast: Cast):
