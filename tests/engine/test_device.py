@@ -19,6 +19,9 @@ import soundfile
 from listener import Listener, listening, waiting
 from numpy.typing import NDArray
 
+from kikiwake.engine import device, devices
+from kikiwake.engine.ring import SpscRing
+from kikiwake.errors import SourceError
 from kikiwake.models.starter import DEMO
 
 if TYPE_CHECKING:
@@ -267,6 +270,16 @@ def test_sink_is_removed_ten_times(
     server.play(short_wav)
     listener.wait_for(lambda result: result.character == "Hinano Tamagaki")
     listener.stop()
+
+
+def test_what_cannot_be_opened_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "default_monitor", lambda: None)
+    info = devices.DeviceInfo(0, "monitor", "ALSA", 2, 48_000, True, False, "loopback", True)
+    with pytest.raises(SourceError, match="does not say what its default output is"):
+        device.PortAudioStream(
+            info, SpscRing(64, 2), sample_rate=48_000, block_frames=0, latency_ms=0.0, native=False
+        )
+    assert not device._open_streams
 
 
 def test_device_that_delivers_nothing_is_taken_for_lost(
