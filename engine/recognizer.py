@@ -84,7 +84,7 @@ class Recognizer:
     ------
     KikiwakeError
         From the constructor or on entering: no such cast, source or device, bad settings. What
-        goes wrong later is raised by the iterator.
+        goes wrong later is raised by the iterator, or, where nobody iterates, on leaving.
 
     Notes
     -----
@@ -159,6 +159,14 @@ class Recognizer:
         return self._latest
 
     @property
+    def running(self) -> bool:
+        """Whether it is listening: not before it is entered, nor after the sound's end or a fault.
+
+        What has gone wrong is raised by the iterator, and by leaving where nobody iterates.
+        """
+        return self._worker is not None and self._worker.is_alive()
+
+    @property
     def waveform(self) -> Waveform | None:
         """The newest sound, to be drawn; None before entering.
 
@@ -222,6 +230,8 @@ class Recognizer:
                 self._watcher.join(timeout=2.0)
         finally:
             self.source.__exit__(exc_type, exc, traceback)
+        if self._error is not None and exc_type is None and not self._iterated:
+            raise self._error
 
     def __iter__(self) -> Iterator[Result]:
         if self._worker is None:
@@ -246,6 +256,8 @@ class Recognizer:
                 self._listen()
         except BaseException as error:  # raised by the iterator, where somebody can handle it
             self._error = error
+            # For those who look at `latest` instead.
+            self._latest = msgspec.structs.replace(self._pipeline.nobody(), notice=one_line(error))
 
     def _listen(self) -> None:
         while not self._stop.is_set():

@@ -96,6 +96,18 @@ def test_iterating_after_leaving_ends_and_entering_again_is_refused():
         pass
 
 
+def test_who_only_polls_learns_of_a_fault():
+    recognizer = Recognizer(source=Live(speech(1, 2), RuntimeError("no more")), settings=Settings())
+    assert not recognizer.running
+    recognizer.__enter__()
+    while recognizer.running:
+        time.sleep(0.01)
+    assert recognizer.latest is not None
+    assert (recognizer.latest.character, recognizer.latest.notice) == (None, "no more")
+    with pytest.raises(RuntimeError, match="no more"):
+        recognizer.__exit__(None, None, None)
+
+
 class Live:
     """A live source that gives what it is told to: pieces of sound, and pauses in seconds.
 
@@ -134,6 +146,8 @@ class Live:
         if not self._script:
             return None
         match self._script.pop(0):
+            case Exception() as error:
+                raise error
             case np.ndarray() as sound:
                 if self._paced:
                     self._due += len(sound) / self.sample_rate
