@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import unicodedata
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,10 @@ WEIGHTS_NAME = "weights.npz"
 PORTRAITS = "portraits"
 STARTER = "starter"
 MAX_MEMBER_BYTES = 256 * 2**20  # a ZIP bomb must not fill the memory
+MAX_BYTES = 512 * 2**20  # nor many small ones; of all members
+# Of a name: controls, bytes that are no text, line breaks, what turns all that follows around.
+UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Character(msgspec.Struct, frozen=True):
@@ -270,6 +275,8 @@ def read_cast(where: str, data: bytes) -> Cast:
     except zipfile.BadZipFile:
         raise CastError(f"cast {where}: is not a Kikiwake cast file, or is cut off") from None
     with archive:
+        if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+            raise CastError(f"{damaged}: unpacked, it is larger than {MAX_BYTES >> 20} MiB")
         names = set(archive.namelist())
         if CARD_NAME not in names:
             raise CastError(f"cast {where}: is not a Kikiwake cast file (no {CARD_NAME} in it)")
@@ -340,7 +347,17 @@ def _check(card: CastCard, network: bytes, damaged: str) -> None:
             f"{damaged}: sureness has {len(sureness)} values, need {len(card.characters)}, one for "
             "each character, or none"
         )
-    if not all(value > 0 for value in card.std) or not card.calibration.temperature > 0:
-        raise CastError(f"{damaged}: std and temperature must be positive")
+    # Beyond these, products of float32 are no numbers any more.
+    if not all(1e-6 < value < 1e6 for value in card.std):
+        raise CastError(f"{damaged}: a value of std is not positive, or none that features have")
+    if not all(abs(value) < 1e6 for value in card.mean):
+        raise CastError(f"{damaged}: a value of mean is none that features have")
+    if not 0.01 <= card.calibration.temperature <= 100:
+        raise CastError(f"{damaged}: temperature must be 0.01 to 100")
+    for name in (card.name, *(one for who in card.characters for one in (who.name, who.actor))):
+        if any(c in TURNING or unicodedata.category(c) in UNWRITABLE for c in name):
+            raise CastError(
+                f"{damaged}: the name {name!r} has a line break or another control character"
+            )
     if network_digest(network) != card.network_sha256:
         raise CastError(f"{damaged}: {NETWORK_NAME} is not the network that {CARD_NAME} describes")

@@ -29,6 +29,8 @@ from ..models.cast import (
     NETWORK_NAME,
     PORTRAITS,
     STARTER,
+    TURNING,
+    UNWRITABLE,
     WEIGHTS_NAME,
     Cast,
     Character,
@@ -57,7 +59,6 @@ PICTURES = {
 _MAX_SLUG = 40
 _NEAREST = 3
 _UNSEEN = ("Cf", "Zs")  # joiners, marks of direction, spaces
-_UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")  # controls, bytes that are no text, line breaks
 
 
 # What is shown
@@ -165,7 +166,9 @@ def describe_characters(cast: Cast) -> list[tuple[str, str, str]]:
 def shown(text: str) -> str:
     """Make text one line that does nothing to a terminal: a cast may come from anybody."""
     return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in _UNWRITABLE else character
+        "\N{REPLACEMENT CHARACTER}"
+        if character in TURNING or unicodedata.category(character) in UNWRITABLE
+        else character
         for character in " ".join(text.split())
     )
 
@@ -365,13 +368,14 @@ def check_name(what: str, name: str) -> None:
     Raises
     ------
     CastError
-        If it is empty or invisible, longer than `MAX_NAME`, has control characters or line breaks,
-        or begins or ends with a space.
+        If it is empty or invisible, longer than `MAX_NAME`, has control characters, line breaks or
+        overrides of the direction, or begins or ends with a space.
     """
     categories = {unicodedata.category(character) for character in name}
     for holds, wrong in (
         (categories <= set(_UNSEEN), "is empty"),
-        (not categories.isdisjoint(_UNWRITABLE), "has a line break or another control character"),
+        (not categories.isdisjoint(UNWRITABLE), "has a line break or another control character"),
+        (not TURNING.isdisjoint(name), "has a mark that turns the direction of writing"),
         (name != name.strip(), "begins or ends with a space"),
         (len(name) > MAX_NAME, f"has {len(name)} characters"),
     ):

@@ -88,8 +88,13 @@ def test_foreign_or_damaged(starter, tmp_path, member, data, text):
         ({"version": 99}, "version 99, this program reads up to 1; update kikiwake"),
         ({"characters": []}, "no characters"),
         ({"mean": [0.0]}, "mean has 1 values, need 44"),
-        ({"std": [0.0] * 44}, "must be positive"),
-        ({"calibration": {"temperature": -1.0}}, "must be positive"),
+        ({"std": [0.0] * 44}, "std is not positive"),
+        ({"std": [1e300] * 44}, "none that features have"),
+        ({"mean": [1e39] * 44}, "none that features have"),
+        ({"calibration": {"temperature": -1.0}}, "temperature must be 0.01 to 100"),
+        ({"calibration": {"temperature": 1e-60}}, "temperature must be 0.01 to 100"),
+        ({"name": "\x1b]0;title\x07"}, "another control character"),
+        ({"name": "a\u202eb"}, "another control character"),
         ({"features": {"hop_length": 0}}, "hop_length"),
         ({"background": "yes"}, "background"),
     ],
@@ -100,6 +105,18 @@ def test_card_that_makes_no_sense(starter, tmp_path, changes, text):
     with pytest.raises(CastError, match=text) as caught:
         load_cast(path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_unpacks_to_more_than_memory_holds_is_refused(starter, tmp_path):
+    path = tmp_path / "x.cast"
+    rewrite(starter, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            with archive.open(f"{number}", "w") as member:
+                for _ in range(200):
+                    member.write(bytes(2**20))
+    with pytest.raises(CastError, match="unpacked, it is larger than 512 MiB"):
+        load_cast(path)
 
 
 def test_missing_and_folder(tmp_path):

@@ -204,7 +204,7 @@ def test_show_on_a_terminal(cast, own, starter, monkeypatch) -> None:
 
 
 def test_show_does_nothing_to_the_terminal(cast, own, starter) -> None:
-    card = edited(starter, name="\x1b]0;owned\a", trained_on="one\ntwo\tthree\x9b")
+    card = edited(starter, trained_on="one\ntwo\tthree\x9b", licence="\x1b]0;owned\a")
     msgspec.structs.replace(starter, card=card).save(own)
     out = cast("show", own).out
     assert not set("\x1b\a\x9b") & set(out)
@@ -552,6 +552,7 @@ def test_an_actor_that_is_not_there(cast, own) -> None:
         ("a\x1b[31mb", "control character"),
         ("a\tb", "control character"),
         ("a\udc80", "control character"),
+        ("a\u202eb", "turns the direction of writing"),
         (" a", "begins or ends with a space"),
         ("あ" * 101, "has 101 characters"),
     ],
