@@ -10,6 +10,9 @@ from pathlib import Path
 
 from .errors import KikiwakeError
 
+LOCK = ".lock"
+"""Of a folder in which only one process is to be at work."""
+
 
 class BusyError(KikiwakeError):
     """Another process is at work there."""
@@ -59,6 +62,7 @@ def locked(file: Path, busy: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        file.open("ab").close()  # tells where nobody has it, but it cannot even be made
         raise BusyError(busy) from None
     try:
         yield
@@ -78,6 +82,7 @@ def write_file(path: Path, content: bytes) -> None:
     OSError
         It cannot be written; what was there before is as it was.
     """
+    path = Path(os.path.realpath(path))  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of this process alone: two may write the same file, and one of them wins.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

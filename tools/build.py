@@ -131,7 +131,8 @@ def plan(seconds: Mapping[ClipFile, float], validate_on: Sequence[str] = ()) -> 
     if len(by_voice) < 2:
         who = " and ".join(f"{name} ({actor})" for actor, name in by_voice) or "nobody"
         raise ClipError(
-            f"the clips hold {who} only; to tell voices apart takes two: sort the clips of another"
+            f"the clips that are sorted hold {who} only; to tell voices apart takes two: sort the "
+            "clips of another (kikiwake sort)"
         )
     chosen = set(validate_on) or _recordings_to_validate(by_voice, seconds)
     recordings = {clip.recording for clip in seconds}

@@ -17,6 +17,7 @@ import contextlib
 import io
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -354,6 +355,21 @@ def sorting(folder: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):  # something is kept in it
             own.rmdir()
+
+
+def encode(y: Audio, sample_rate: int, format: str) -> bytes:
+    """Make a sound file of 16 bits, in memory: libsndfile does not say why it cannot write.
+
+    In a thread of its own: libsndfile calls Python back for it, and what Ctrl-C raised there would
+    be lost.
+    """
+    data = io.BytesIO()
+    with ThreadPoolExecutor(1) as thread:
+        write = thread.submit(
+            soundfile.write, data, y, sample_rate, format=format, subtype="PCM_16"
+        )
+        write.result()
+    return data.getvalue()
 
 
 def read_clip(path: Path, sample_rate: int, *, longest_pause_s: float) -> Audio:

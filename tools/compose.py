@@ -28,7 +28,6 @@ truth, and of each stretch of the bed over its 10 ms frames within 30 dB of its 
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import tomllib
@@ -40,13 +39,13 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import soundfile
 from msgspec import Meta, inspect
 
 from ..errors import KikiwakeError
 from ..files import write_file
 from .clips import (
     composed,
+    encode,
     find_clips,
     find_sounds,
     frame_levels,
@@ -319,13 +318,10 @@ def write(scene: Composed, to: Path) -> None:
         They cannot be written.
     """
     truth = truth_path(to)
-    sound = io.BytesIO()
-    soundfile.write(
-        sound, scene.y, scene.sample_rate, format=FORMATS[to.suffix.lower()], subtype="PCM_16"
-    )
+    sound = encode(scene.y, scene.sample_rate, FORMATS[to.suffix.lower()])
     try:
         write_file(truth, format_rttm(scene.truth, "_".join(to.stem.split())).encode())
-        write_file(to, sound.getvalue())
+        write_file(to, sound)
     except OSError as error:
         raise SceneError(f"{to}: cannot be written: {error.strerror}") from None
 

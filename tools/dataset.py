@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ..errors import KikiwakeError
 from ..features.settings import FeatureSettings
-from ..files import write_file
+from ..files import LOCK, write_file
 from ..models.cast import Character
 
 FORMAT = "kikiwake-patches"
@@ -128,7 +128,8 @@ class DatasetWriter:
     Raises
     ------
     DatasetError
-        The folder holds a finished data set of something else, or cannot be written to.
+        The folder holds a finished data set of something else, or what is no data set, or cannot
+        be written to.
     """
 
     def __init__(self, folder: Path, card: DatasetCard) -> None:
@@ -145,8 +146,13 @@ class DatasetWriter:
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not self._begun.exists() or self._begun.read_text() != card.made_of:
-                for kind in ("rows-*.npy", "mfcc-*.npy", "portraits/*", ".*.part"):
+            begun = self._begun.read_text() if self._begun.exists() else None
+            if begun is None and any(not one.name.startswith(LOCK) for one in folder.iterdir()):
+                raise DatasetError(
+                    f"{folder}: is not empty, and no data set; choose another folder with --to"
+                )
+            if begun != card.made_of:
+                for kind in ("rows-*.npy", "mfcc-*.npy", "portraits/*", ".rows-*", ".mfcc-*"):
                     for old in folder.glob(kind):
                         old.unlink()
                 self._begun.write_text(card.made_of)

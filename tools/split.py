@@ -9,7 +9,6 @@ again.
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from ..files import locked, need_text
 from ..vad.detector import DetectorName, VoiceActivityDetector, load_detector
 from ..vad.gate import SpeechGate, stream_segments
 from ..vad.level import LevelVad
-from .clips import sorting
+from .clips import encode, sorting
 
 TABLE = "clips.json"
 HIGHEST_RATE = 48_000
@@ -369,10 +368,7 @@ def _write(folder: Path, number: int, sound: _Sound, begin_s: float, end_s: floa
     clip, rate = sound.between(begin_s, end_s), sound.sample_rate
     if rate > HIGHEST_RATE:
         clip, rate = soxr.resample(clip, rate, HIGHEST_RATE), HIGHEST_RATE
-    # Not to the file: libsndfile does not say why it cannot write.
-    data = io.BytesIO()
-    soundfile.write(data, np.clip(clip, -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
-    (folder / name).write_bytes(data.getvalue())
+    (folder / name).write_bytes(encode(np.clip(clip, -1.0, 1.0), rate, "FLAC"))
     return Clip(name, round(begin_s, 3), round(end_s, 3))
 
 

@@ -138,6 +138,10 @@ def train(
         before = card_of(text.tobytes(), folder / STATE)
     elif (folder / CARD).exists():
         before = read_card(folder)
+    elif any(not one.name.startswith(".") for one in folder.iterdir()):
+        raise TrainingError(
+            f"{folder}: is not empty, and no training; choose another folder with --to"
+        )
     if before is not None:
         if msgspec.structs.replace(before, epochs=(), finished=False) != card:
             raise TrainingError(
@@ -285,6 +289,10 @@ class _Run:
                 "trained before is kept; train with another seed"
             )
         done = Epoch(loss / self._steps, *self._validate())
+        if not np.isfinite(done.validation_loss):
+            raise TrainingError(
+                "the patches that are validated on hold what is no number; build the data set again"
+            )
         card = msgspec.structs.replace(card, epochs=(*card.epochs, done))
         if recipe.schedule == "plateau":
             self._lower_the_rate(card.epochs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 import typer
 
 from ..errors import KikiwakeError
+from ..files import LOCK, locked
 from ..models.wrn import NETWORKS
 from ..vad.detector import DetectorName
 from .compose_cli import compose
@@ -257,7 +259,7 @@ def sort(
     Each clip that gets a character is moved, at once, from RECORDING/0001.flac to
     RECORDING/ACTOR/CHARACTER/0001.flac, or to RECORDING/background/0001.flac: stopped and started
     again, sorting goes on. Clips that sound alike are offered together. The window needs
-    Qt: pip install "kikiwake[sort]".
+    the extra sort.
     """
     from . import sort as work
 
@@ -342,7 +344,8 @@ def build(
     if from_devil_ear is not None:
         from .devil_ear import import_devil_ear
 
-        import_devil_ear(from_devil_ear, to, by)
+        with _alone(to):
+            import_devil_ear(from_devil_ear, to, by)
         if by == "origin":
             warnings.append(
                 "neighbours of the windows that are validated on are trained on; figures from this "
@@ -352,7 +355,7 @@ def build(
         with extra("train", "composing patches"):
             from . import build as work
         recipe = work.Recipe(copies=copies, seed=seed, validate_on=tuple(validate_on or ()))
-        with progress_bar() as tell:
+        with _alone(to), progress_bar() as tell:
             _, warnings = work.build(clips, to, recipe, background or (), tell)
     for line in describe_dataset(Dataset(to)):
         say(line)
@@ -416,7 +419,7 @@ def train(
         data = Dataset(patches)
         recipe = training.recipe_for(preset, len(data.part("train")))
         recipe = msgspec.structs.replace(recipe, epochs=epochs or recipe.epochs, patience=patience)
-        with progress_bar() as bar:
+        with _alone(to), progress_bar() as bar:
 
             def tell(card: TrainingCard, done: float) -> None:
                 count = len(card.epochs)
@@ -479,7 +482,13 @@ def quantize(
         raise KikiwakeError(f"{to}: is there already; remove it, or choose another with --to")
     if not to.parent.is_dir():
         raise KikiwakeError(f"{to}: there is no folder {to.parent} for it")
+    if not os.access(to.parent, os.W_OK):
+        raise KikiwakeError(f"{to}: cannot be written: {to.parent} is read-only")
+    from .cast_files import check_name
     from .training import read_card
+
+    name = name or to.stem
+    check_name("cast", name)
 
     others = others or []
     for folder in (training, *others):
@@ -498,7 +507,7 @@ def quantize(
             cast, report = work.quantize(
                 training,
                 Dataset(patches),
-                name=name or to.stem,
+                name=name,
                 licence=licence,
                 others=others,
                 tell=tell,
@@ -584,6 +593,28 @@ def evaluate(
     if to is not None:
         report.write_report(figures, to)
         say(f"{to / report.PAGE}: written")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the only one who writes there."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(
+                locked(
+                    folder / LOCK,
+                    f"{folder}: another kikiwake is at work there; wait for it, or choose another "
+                    "folder with --to",
+                )
+            )
+        except OSError as error:
+            raise KikiwakeError(f"{folder}: cannot be written to: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            stack.close()
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where nothing came of it
 
 
 def describe_dataset(data: Dataset) -> Iterator[str]:

@@ -206,6 +206,7 @@ def test_a_killed_build_goes_on_and_ends_the_same(clips, tmp_path):
 def test_other_clips_begin_anew(clips, tmp_path):
     to = tmp_path / "patches"
     to.mkdir()
+    (to / "begun").write_text("another build")
     (to / "rows-0000.npy").write_bytes(b"of another build")
     (to / ".rows-0001.npy.123.part").write_bytes(b"of a killed one")
     card, _ = build(clips, to, RECIPE)
@@ -217,6 +218,17 @@ def test_other_clips_begin_anew(clips, tmp_path):
     (clips / "ep2" / "Aoi" / "Ken" / "0000.wav").unlink()
     with pytest.raises(DatasetError, match="holds a data set; remove it"):
         build(clips, to, RECIPE)
+
+
+def test_what_is_no_data_set_is_left_alone(clips, tmp_path):
+    to = tmp_path / "mine"
+    (to / "portraits").mkdir(parents=True)
+    (to / "portraits" / "hana.png").touch()
+    (to / ".episode7.flac.part").touch()
+    with pytest.raises(DatasetError, match="is not empty, and no data set"):
+        build(clips, to, RECIPE)
+    assert (to / "portraits" / "hana.png").exists()
+    assert (to / ".episode7.flac.part").exists()
 
 
 def test_a_damaged_shard_is_made_again(clips, tmp_path):
@@ -274,7 +286,8 @@ def test_a_voice_of_which_nothing_is_left_is_an_error(clips, tmp_path):
         (["{nothing}"], "cannot be read: No such file"),
         ([], "build needs either a folder of sorted clips, or --from-devil-ear"),
         (["{clips}", "--validate-on", "ep7"], "no recording 'ep7'"),
-        (["{clips}", "--to", "{file}/patches"], "cannot be made"),
+        (["{clips}", "--to", "{file}/patches"], "cannot be written to"),
+        (["{clips}", "--to", "{clips}"], "is not empty, and no data set"),
     ],
 )
 def test_errors_are_one_line(clips, tmp_path, capsys, monkeypatch, arguments, message):
