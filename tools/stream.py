@@ -136,8 +136,9 @@ class StreamFigures(msgspec.Struct, frozen=True, kw_only=True):
     ends : int
         Ends of speech after which nobody speaks for at least `PAUSE_S`.
     release_median_s, release_p95_s, release_longest_s : float or None
-        Seconds from these ends to the first moment at which no name is shown; where the name does
-        not go away, to the next speech or the end of the sound. None where there are no ends.
+        Seconds from these ends until the last name is gone that was shown then, or came within
+        `PAUSE_S`; where it does not go away, to the next speech or the end of the sound. None where
+        there are no ends.
     true_turns : int
         Turns of the truth, of strangers too.
     shown_turns : int
@@ -274,11 +275,6 @@ class Spans:
         """Whether any instant of a stretch is part of it."""
         after = int(np.searchsorted(self._edges, start, side="right"))
         return after % 2 == 1 or (after < len(self._edges) and bool(self._edges[after] < end))
-
-    def end_from(self, time: int) -> int:
-        """When the stretch ends that an instant is in; the instant itself where it is in none."""
-        after = int(np.searchsorted(self._edges, time, side="right"))
-        return int(self._edges[after]) if after % 2 else time
 
     def __or__(self, other: Spans) -> Spans:
         return self._combined(other, np.logical_or)
@@ -555,7 +551,7 @@ def _observe(heard: Heard, cast: Iterable[Character]) -> _Observed:
         ),
         [_onset(turn, labels.get(turn.label, none)) for turn in long_turns],
         [
-            (min(names.end_from(start), end) - start) / 1e6
+            _release(start, end, names)
             for start, end in silence.pairs
             if start and end - start >= _us(PAUSE_S)
         ],
@@ -569,6 +565,13 @@ def _onset(turn: Run, shown: Spans) -> float:
         if start < turn.end and shown_until >= min(start + _us(STABLE_S), turn.end):
             return (start - turn.start) / 1e6
     return math.inf
+
+
+def _release(start: int, end: int, shown: Spans) -> float:
+    """Tell when the last name was gone that was there, or came, shortly after speech ended."""
+    soon = start + _us(PAUSE_S)
+    ends = (min(until, end) for begin, until in shown.pairs if begin < soon and until > start)
+    return (max(ends, default=start) - start) / 1e6
 
 
 def _figures(
@@ -758,7 +761,7 @@ def describe(figures: StreamFigures) -> Iterator[str]:
     if not of.error_rates:
         yield (
             "error rates need pyannote.metrics, which is not installed: "
-            "pip install 'kikiwake[train]'"
+            "in the clone of Kikiwake, pip install '.[train]'"
         )
     yield (
         f"onset of the right name: median {seconds(of.onset_median_s, of.turns)}, 95 % within "

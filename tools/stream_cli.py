@@ -78,8 +78,11 @@ def truth_beside(recording: Path) -> Path:
     Raises
     ------
     TruthError
-        There is none.
+        There is none, or no recording.
     """
+    if not recording.is_file():
+        wrong = "is a folder; name recordings" if recording.is_dir() else "no such file"
+        raise TruthError(f"{recording}: {wrong}")
     for suffix in TRUTHS:
         truth = recording.with_suffix(suffix)
         if truth.exists():

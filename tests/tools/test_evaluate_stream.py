@@ -192,7 +192,7 @@ class TestRelease:
     def test_is_until_no_name_is_shown(self) -> None:
         of = figures(
             # gone already; 0.4 s later, by way of another name; not before the next speech
-            {0: "Ada", 1.9: "", 5: "Ada", 6.1: "Ben", 6.4: "", 6.6: "Ben", 20: "Ada", 24: ""},
+            {0: "Ada", 1.9: "", 5: "Ada", 6.1: "Ben", 6.4: "", 7.1: "Ben", 20: "Ada", 24: ""},
             (0, 2, "Ada"),
             (5, 6, "Ada"),
             (20, 21, "Ada"),
@@ -201,6 +201,10 @@ class TestRelease:
         )
         assert of.ends == 3
         assert (of.release_median_s, of.release_p95_s, of.release_longest_s) == (0.4, 2.0, 2.0)
+
+    def test_counts_a_name_that_comes_late(self) -> None:
+        of = figures({0: "", 1.6: "Ada", 4.5: ""}, (1, 1.5, "Ada"))
+        assert of.release_longest_s == 3
 
     def test_unknown_is_no_name(self) -> None:
         of = figures({0: "Ada", 2.25: "?", 5: ""}, (0, 2, "Ada"))
@@ -407,7 +411,7 @@ def test_says_what_is_not_installed(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyannote", None)
     of = figures({0: "Ada", 2: ""}, (0, 2, "Ada"))
     assert of.error_rates == ()
-    assert any("pip install 'kikiwake[train]'" in line for line in describe(of))
+    assert any("pip install '.[train]'" in line for line in describe(of))
 
 
 class TestScoresOfStrangers:
@@ -586,5 +590,10 @@ class TestCommand:
             evaluate_stream("starter", [tmp_path / "one.flac"], tmp_path / "r")
 
     def test_says_which_truth_is_missing(self, tmp_path) -> None:
+        (tmp_path / "one.flac").touch()
+        with pytest.raises(KikiwakeError, match="is a folder; name recordings"):
+            evaluate_stream("starter", [tmp_path])
+        with pytest.raises(KikiwakeError, match="no such file"):
+            evaluate_stream("starter", [tmp_path / "none.flac"])
         with pytest.raises(KikiwakeError, match=r"one\.flac: .* need one\.rttm .* or one\.txt"):
             evaluate_stream("starter", [tmp_path / "one.flac"])
