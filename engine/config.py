@@ -443,7 +443,10 @@ class _NoConfigError(ConfigError):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():  # some never end
+            raise ConfigError(f"config {path}: is not a file")
+        # Windows editors may begin one with a byte order mark.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise _NoConfigError(
             f"config {path}: no such file; `kikiwake config --write` makes the default one"

@@ -38,7 +38,8 @@ from ..quiet import python_stderr
 from ..vad.detector import load_detector
 from . import service, workshop
 from .cast_cli import cast_app
-from .terminal import OutputError, console, say
+from .terminal import OutputError, console, lost_output, say
+from .text_file import TextFile
 
 # Whatever takes long to import (rich, Numba, LiteRT, PortAudio) is imported where it is needed:
 # `kikiwake config` answers at once.
@@ -88,8 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             # Help, too, may be written to a pipe that is closed or a disk that is full.
             if error.errno not in (errno.EPIPE, errno.ENOSPC):
                 raise
-            what = "standard output was closed" if error.errno == errno.EPIPE else "a disk is full"
-            raise OutputError(f"{what}: {error.strerror}") from None
+            raise OutputError(f"{lost_output(error)}: {error.strerror}") from None
     except KikiwakeError as error:
         print("kikiwake:", " ".join(str(error).splitlines()), file=sys.stderr)
         if isinstance(error, OutputError):
@@ -256,6 +256,14 @@ def run(
             help="Print nothing and log to a file, once for each input; implies --wait.",
         ),
     ] = False,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep who is speaking in this text file, for OBS say; empty while nobody does.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line for each result instead.")
     ] = False,
@@ -302,10 +310,13 @@ def run(
                 Recognizer(source=source, settings=file, wait=wait or background)
             )
         show = log if background else stack.enter_context(_showing(recognizer, as_json))
+        written = None if text is None else stack.enter_context(TextFile(text))
 
         def each(result: Result) -> None:
             nonlocal latest
             latest = result
+            if written is not None:
+                written.add(result)
             if not background:  # which may run for weeks, and sums up by itself
                 tracker.add(result)
             show(result)
@@ -399,9 +410,13 @@ def config(
         raise typer.BadParameter("--write and --check do not go together")
     if force and not write:
         raise typer.BadParameter("--force goes with --write")
+    from ..models.cast import load_cast
+
     path = config_path()
     if check is not None:
-        load_detector(load_settings(check).gate.detector)
+        settings = load_settings(check)
+        load_detector(settings.gate.detector)
+        load_cast(settings.cast)
         say(f"{check}: ok")
     elif write:
         _write_config(path, force)
@@ -617,7 +632,10 @@ def _playing(path: Path) -> Iterator[None]:
             sounddevice.query_devices(kind="output")
             sounddevice.play(samples, rate)
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise SourceError(f"no sound output to play on: {one_line(error)}") from None
+        raise SourceError(
+            f"no sound output to play on ({one_line(error)}); connect one, start the sound server, "
+            "or leave --play out"
+        ) from None
     try:
         yield
     except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -26,7 +27,12 @@ def say(line: str | bytes) -> None:
             print(line)
         sys.stdout.flush()
     except OSError as error:
-        raise OutputError(f"standard output was closed: {error.strerror}") from None
+        raise OutputError(f"{lost_output(error)}: {error.strerror}") from None
+
+
+def lost_output(error: OSError) -> str:
+    """Say why standard output cannot be written to."""
+    return "a disk is full" if error.errno == errno.ENOSPC else "standard output was closed"
 
 
 def console(stderr: bool = False) -> Console:
@@ -80,5 +86,6 @@ def extra(name: str, what: str) -> Iterator[None]:
         if (error.name or "kikiwake").partition(".")[0] == "kikiwake":
             raise
         raise KikiwakeError(
-            f"{what} needs {error.name}, which is not installed: pip install 'kikiwake[{name}]'"
+            f"{what} needs {error.name}, which is not installed: in the clone of Kikiwake, "
+            f"pip install '.[{name}]'"
         ) from None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -19,10 +20,12 @@ import pytest
 import soundfile
 
 from kikiwake import __version__
+from kikiwake.__main__ import main as program
 from kikiwake.engine.config import default_toml, load_settings, setting_fields
 from kikiwake.engine.result import Result
 from kikiwake.models.cast import CARD_NAME, load_cast
 from kikiwake.models.starter import DEMO
+from kikiwake.tools import cli, text_file
 from kikiwake.tools.cli import main
 
 RATE = 44_100
@@ -359,6 +362,37 @@ def test_a_broken_config(kikiwake, own_config, arguments, text, says) -> None:
     assert says in complaint
 
 
+def test_a_text_file_says_who_speaks(kikiwake, tmp_path, monkeypatch) -> None:
+    said = []
+
+    def write(path: Path, content: bytes) -> None:
+        assert path == tmp_path / "now.txt"
+        said.append(content.decode())
+        if len(said) == 3:  # as on Windows, while somebody reads it
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(text_file, "write_file", write)
+    done = kikiwake("run", "--input", DEMO, "--text", tmp_path / "now.txt")
+    assert done.code == 0
+    assert said[:2] == ["", "Hinano Tamagaki (Mayuko Sekizuka)"]
+    assert said[2] == said[3]
+    assert said[-1] == ""
+    assert 10 <= len(said) <= 40, "only when it changes"
+
+
+def test_a_text_file_that_cannot_be_written(kikiwake, sound, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    says = kikiwake("run", "--input", sound, "--text", tmp_path / "file" / "now.txt").complaint()
+    assert "now.txt: cannot be written" in says
+
+
+def test_a_config_that_names_no_cast_is_checked(kikiwake, own_config) -> None:
+    own_config.parent.mkdir()
+    own_config.write_text('cast = "nope"')
+    says = kikiwake("config", "--check", own_config).complaint()
+    assert says.startswith("cast nope: no such file")
+
+
 def test_a_config_file_that_is_named_must_exist(kikiwake, sound, tmp_path) -> None:
     says = kikiwake("run", "--input", sound, "--config", tmp_path / "no.toml").complaint()
     assert "no.toml: no such file" in says
@@ -405,6 +439,25 @@ def test_closed_standard_output(arguments) -> None:
     os.close(write_end)
     says = Done(done.returncode, "", done.stderr.decode()).complaint()
     assert "standard output was closed" in says
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_full_disk() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command("config"), stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert "a disk is full" in Done(done.returncode, "", done.stderr.decode()).complaint()
+
+
+def test_ctrl_c_before_it_has_begun(monkeypatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        program()
+    assert ended.value.code == 130
 
 
 def started(*arguments: object, **options) -> subprocess.Popen[bytes]:

@@ -146,8 +146,15 @@ def test_what_is_not_toml_is_said(complaint) -> None:
 def test_a_missing_or_unreadable_file_is_said(tmp_path) -> None:
     with pytest.raises(ConfigError, match="no such file; `kikiwake config --write` makes"):
         load_settings(tmp_path / "no.toml")
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="is not a file"):
         load_settings(tmp_path)
+    with pytest.raises(ConfigError, match="is not a file"):
+        load_settings(Path(os.devnull))
+
+
+def test_a_file_of_a_windows_editor_is_read(tmp_path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xef\xbb\xbfhop_ms = 30\r\n")
+    assert load_settings(tmp_path / "config.toml").hop_ms == 30
 
 
 @contextlib.contextmanager
