@@ -98,9 +98,11 @@ class FileSource:
         try:
             self._file = soundfile.SoundFile(self.path)
         except (soundfile.SoundFileError, OSError) as error:
+            why = _reason(error)
+            if "does not exist" in why:  # libsndfile says so of what only looks like an MP3
+                why = "it is damaged, or something else"
             raise SourceError(
-                f"{self.path} is not a sound file that can be read (WAV, FLAC, OGG, MP3): "
-                f"{_reason(error)}"
+                f"{self.path} is not a sound file that can be read (WAV, FLAC, OGG, MP3): {why}"
             ) from error
         # After each block soundfile seeks to where the file already stands, wherever it can. In MP3
         # that tears the decoder from its past, and most of the sound comes out as silence.
@@ -311,7 +313,7 @@ class PipeSource:
             case "s32":
                 values = np.frombuffer(data, "<i4").astype(np.float32)
             case _:
-                values = np.frombuffer(data, "<f4").astype(np.float32)
+                return np.frombuffer(data, "<f4").astype(np.float32)
         values /= full_scale
         return values
 

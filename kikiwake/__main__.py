@@ -1,5 +1,17 @@
 """``python -m kikiwake`` is the ``kikiwake`` command."""
 
-from kikiwake.tools.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it quietly from the first moment."""
+    try:
+        from kikiwake.tools import cli
+
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

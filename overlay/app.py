@@ -41,7 +41,8 @@ def check_overlay() -> None:
     """
     if importlib.util.find_spec("PySide6") is None:
         raise OverlayError(
-            "the window needs PySide6, which is not installed: pip install 'kikiwake[overlay]'"
+            "the window needs PySide6, which is not installed: in the clone of Kikiwake, "
+            "pip install '.[overlay]'"
         )
     if sys.platform in ("win32", "darwin"):
         return
@@ -60,9 +61,10 @@ def check_overlay() -> None:
     if tried.returncode:
         said = tried.stderr.decode(errors="replace").splitlines()
         why = next((line for line in said if line.startswith("qt.qpa")), "").strip()
+        needs = f"; on Debian and Ubuntu it needs the packages {PACKAGES}"
         raise OverlayError(
-            f"there is no screen for the window ({why or 'Qt does not start'}); on Debian and "
-            f"Ubuntu it needs the packages {PACKAGES}"
+            f"there is no screen for the window ({why or 'Qt does not start'})"
+            f"{'' if 'could not connect to display' in why else needs}"
         )
 
 

@@ -97,10 +97,10 @@ class Grip(QWidget):
         self._card.menu_wanted.emit(event.globalPos())
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """Draw six dots; on nothing, a window would not take the mouse everywhere."""
+        """Draw six dots."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(128, 128, 128, 1))
+        painter.fillRect(self.rect(), self._card.grip_ground)
         scale = self.height() / GRIP.height()
         painter.scale(scale, scale)
         place = QRectF(0, 0, self.width() / scale, self.height() / scale)

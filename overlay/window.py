@@ -533,6 +533,11 @@ class OverlayWindow(QWidget):
         """What the grip is drawn with."""
         return self._look.theme.faint
 
+    @property
+    def grip_ground(self) -> QColor:
+        """What the grip stands on; with nothing at all it would not take the mouse everywhere."""
+        return QColor(128, 128, 128, 1) if self._composited else self._look.theme.card
+
     def grip_rect(self) -> QRect:
         """Where the grip belongs: at the end of the card that is away from the portrait."""
         card, scale = self._card_rect(), self._look.scale

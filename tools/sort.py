@@ -981,7 +981,8 @@ def open_window(session: Session) -> None:
         from .sort_window import show
     except ImportError as error:
         raise SortError(
-            f'the window needs Qt ({one_line(error)}): pip install "kikiwake[sort]"; without a '
+            f"the window needs Qt ({one_line(error)}): in the clone of Kikiwake, "
+            'pip install ".[sort]"; without a '
             "window, sort by a table: --from TABLE"
         ) from None
     show(session)

@@ -319,7 +319,7 @@ def test_without_qt(clips, capsys, monkeypatch) -> None:
     with pytest.raises(SystemExit) as done:
         main(["sort", str(clips)])
     assert done.value.code == 1
-    assert 'pip install "kikiwake[sort]"' in capsys.readouterr().err
+    assert 'pip install ".[sort]"' in capsys.readouterr().err
 
 
 def test_ctrl_c_while_a_name_is_typed(clips) -> None:
