@@ -394,9 +394,15 @@ class _Patches:
             raise ClipError(
                 "there is nothing to validate on, as every voice has one clip only; sort more"
             )
-        for number, bed in beds["validation"]:
-            for begin in range(0, len(bed) - length + 1, length):
-                self._windows.append((len(labels), number, begin, bed))
+        quiet = [
+            (len(labels), number, begin, bed)
+            for number, bed in beds["validation"]
+            for begin in range(0, len(bed) - length + 1, length)
+        ]
+        # As much as in training, from all of it: the figures shall be those of the voices.
+        most = round(len(self._windows) * BACKGROUND_SHARE / (1 - BACKGROUND_SHARE))
+        chosen = np.linspace(0, len(quiet) - 1, min(max(most, 1), len(quiet))).round()
+        self._windows += [quiet[number] for number in chosen.astype(int)]
         for (actor, name), label in labels.items():
             if not any(len(sounds[n]) >= length // 2 for n in self._numbers[label]):
                 raise ClipError(

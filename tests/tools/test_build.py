@@ -163,6 +163,7 @@ def test_a_data_set(clips, tmp_path):
     train, validation = (data.rows[data.part(part)] for part in ("train", "validation"))
     assert not {*train["clip"]} & {*validation["clip"]} - {-1}
     assert {*train["label"]} == {*validation["label"]} == {0, 1, 2, 3}
+    assert np.mean(validation["label"] == 3) == pytest.approx(0.25, abs=0.05)
     assert np.all(np.isfinite(data.patches(data.part("train")).mfcc))
     # As many as was asked for: two for each half second.
     seconds = sum(0.8 + 0.3 * n for n in range(4)) * 2  # of Hana, in two recordings

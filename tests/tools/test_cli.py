@@ -450,14 +450,15 @@ def test_full_disk() -> None:
     assert "a disk is full" in Done(done.returncode, "", done.stderr.decode()).complaint()
 
 
-def test_ctrl_c_before_it_has_begun(monkeypatch) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (ZeroDivisionError(), 70)])
+def test_what_ends_it_before_it_has_begun(monkeypatch, error, code) -> None:
+    def end() -> None:
+        raise error
 
-    monkeypatch.setattr(cli, "main", interrupted)
+    monkeypatch.setattr(cli, "main", end)
     with pytest.raises(SystemExit) as ended:
         program()
-    assert ended.value.code == 130
+    assert ended.value.code == code
 
 
 def started(*arguments: object, **options) -> subprocess.Popen[bytes]:
