@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,12 +12,14 @@ import soundfile
 from ..engine.config import load_settings
 from ..engine.recognizer import recognize_file
 from ..engine.result import Counters, Result
-from ..models.cast import load_cast
+from ..models.cast import Cast, load_cast
 from . import report, stream
+from .cast_files import shown
 from .score import TruthError, read_truth
 from .terminal import extra, progress_bar, say
 
 TRUTHS = ".rttm", ".txt"
+_BEYOND_S = 1.0
 
 
 def evaluate_stream(cast: str, recordings: Sequence[Path], to: Path | None = None) -> None:
@@ -59,6 +61,8 @@ def evaluate_stream(cast: str, recordings: Sequence[Path], to: Path | None = Non
                 top = () if to is None else result.top
                 results.append(msgspec.structs.replace(result, top=top, counters=no_counters))
             heard.append(stream.Heard(recording.name, results, truth))
+    for warning in _doubts(heard, judged):
+        say(f"beware: {warning}")
     figures = stream.measure(heard, judged.card.characters)
     if len(figures.recordings) > 1:
         for each in figures.recordings:
@@ -70,6 +74,23 @@ def evaluate_stream(cast: str, recordings: Sequence[Path], to: Path | None = Non
 
         stream_report.write_stream_report(figures, heard, judged.card, to)
         say(f"{to / report.PAGE}: written")
+
+
+def _doubts(heard: Sequence[stream.Heard], cast: Cast) -> Iterator[str]:
+    """Say what may be wrong with the truths."""
+    known = {stream.key(character.name) for character in cast.card.characters}
+    strangers = {
+        turn.name for one in heard for turn in one.truth if stream.key(turn.name) not in known
+    }
+    if strangers:
+        yield f"not of the cast, so strangers: {', '.join(sorted(map(shown, strangers)))}"
+    for one in heard:
+        end_s = one.results[-1].time if one.results else 0.0
+        beyond_s = max((turn.end for turn in one.truth), default=0.0) - end_s
+        if not one.truth:
+            yield f"{one.name}: nobody speaks in its truth"
+        elif beyond_s > _BEYOND_S:
+            yield f"{one.name}: its truth goes on for {beyond_s:.1f} s after its end"
 
 
 def truth_beside(recording: Path) -> Path:

@@ -572,6 +572,19 @@ class TestCommand:
         assert first[2] == second[2]
         assert lines[2].startswith("2 recordings, 02:")
 
+    def test_says_what_may_be_wrong_with_a_truth(self, tmp_path, capsys, monkeypatch) -> None:
+        monkeypatch.setattr(stream_cli, "recognize_file", lambda *_: [shows(0.5), shows(60)])
+        for name, truth in (("one", "1\t2\tbrown\n3\t900\tGensai Kurodate\n"), ("two", "")):
+            shutil.copy(DEMO, tmp_path / f"{name}.ogg")
+            (tmp_path / f"{name}.txt").write_text(truth)
+        evaluate_stream("starter", [tmp_path / "one.ogg", tmp_path / "two.ogg"])
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:3] == [
+            "beware: not of the cast, so strangers: brown",
+            "beware: one.ogg: its truth goes on for 840.0 s after its end",
+            "beware: two.ogg: nobody speaks in its truth",
+        ]
+
     def test_writes_a_report(self, tmp_path, capsys, monkeypatch) -> None:
         pytest.importorskip("matplotlib")
         results = [shows(0.5, "Ada", (Candidate("Ada", "Xu", 0.9),)), shows(64)]
