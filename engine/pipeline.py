@@ -118,7 +118,7 @@ class Pipeline:
             actors=[self._actors.index(actor) for actor in whose],
             sureness=card.calibration.sureness,
         )
-        self._start_s = start_s
+        self._begin_s = self._start_s = start_s
         self._frames = 0
         self._passed_s = 0.0
         self._filled = 0
@@ -142,7 +142,7 @@ class Pipeline:
 
     def reset(self) -> None:
         """Start a new stream, as just built."""
-        self._restart(0.0)
+        self._restart(self._begin_s)
         self._passed_s = 0.0
         self.bad_samples = 0
 

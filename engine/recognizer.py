@@ -85,6 +85,8 @@ class Recognizer:
     KikiwakeError
         From the constructor or on entering: no such cast, source or device, bad settings. What
         goes wrong later is raised by the iterator, or, where nobody iterates, on leaving.
+    TypeError
+        An argument is of none of these types.
 
     Notes
     -----
@@ -117,6 +119,12 @@ class Recognizer:
         wait: bool = False,
     ) -> None:
         self._file: SettingsFile | None = None
+        if not isinstance(settings, (Settings, SettingsFile, type(None))):
+            raise TypeError(f"settings must be Settings, SettingsFile or None, not {settings!r}")
+        if not (
+            source is None or isinstance(source, (str, os.PathLike)) or hasattr(source, "read")
+        ):
+            raise TypeError(f"source must be a text, a path or a Source, not {source!r}")
         if not isinstance(settings, Settings):
             self._file = settings or SettingsFile()
             settings = self._file.load()

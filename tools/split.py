@@ -357,6 +357,9 @@ def _write_clips(
     except BaseException:
         with contextlib.suppress(OSError):
             _remove(partial)
+        with contextlib.suppress(OSError):
+            if old.exists() and not folder.exists():
+                old.replace(folder)
         raise
     with contextlib.suppress(OSError):
         _remove(old)

@@ -96,6 +96,12 @@ def test_iterating_after_leaving_ends_and_entering_again_is_refused():
         pass
 
 
+@pytest.mark.parametrize("wrong", [{"source": 3}, {"settings": {"hop_ms": 50}}])
+def test_what_is_none_of_the_types_is_said(wrong):
+    with pytest.raises(TypeError, match="must be"):
+        Recognizer(**wrong)
+
+
 def test_who_only_polls_learns_of_a_fault():
     recognizer = Recognizer(source=Live(speech(1, 2), RuntimeError("no more")), settings=Settings())
     assert not recognizer.running
@@ -285,7 +291,7 @@ def test_a_slow_reader_of_a_live_source_misses_results_and_is_told():
 
 def test_threads_take_turns_more_often_while_a_live_source_is_heard():
     before = sys.getswitchinterval()
-    with Recognizer(source=Live(speech(0, 1), 0.5)) as recognizer:
+    with Recognizer(source=Live(speech(0, 1), 3)) as recognizer:
         with Recognizer(source=Live(0.1)) as other:
             list(other)
         assert sys.getswitchinterval() < before

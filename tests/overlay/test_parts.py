@@ -222,7 +222,7 @@ def test_without_a_screen_it_is_said(monkeypatch):
     with pytest.raises(app.OverlayError, match="no screen"):
         app.check_overlay()
     monkeypatch.setattr(app.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(app.OverlayError, match=r"kikiwake\[overlay\]"):
+    with pytest.raises(app.OverlayError, match=r"pip install '\.\[overlay\]'"):
         app.check_overlay()
 
 
