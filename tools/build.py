@@ -499,6 +499,11 @@ def _backgrounds(
     given: dict[Part, list[tuple[int, Path]]] = {part: [] for part in PARTS}
     for number, path in enumerate(others):
         given["validation" if number % 5 == 4 else "train"].append((-1, path))
+    if 0 < len(others) < 5:
+        warnings.append(
+            f"background: all {len(others)} files given are trained on, and only synthesized sound "
+            "is validated on; give five or more"
+        )
     for number, (clip, part) in enumerate(zip(clips, parts, strict=True)):
         if clip.voice is None and part is not None:
             given[part].append((number, clip.path))

@@ -257,6 +257,12 @@ def test_a_background_is_never_in_both_parts(clips, tmp_path):
     assert len(set(nobody["clip"])) == 1  # ep3's, the one that is validated on
 
 
+def test_too_few_backgrounds_to_validate_on_are_told(clips, tmp_path):
+    write(tmp_path / "music" / "a.wav", voice(110, 3.0))
+    _, warnings = build(clips, tmp_path / "patches", RECIPE, [tmp_path / "music"])
+    assert any("all 1 files given are trained on" in warning for warning in warnings)
+
+
 def test_one_clip_of_each_is_refused(tmp_path):
     for _, name in (HANA, KEN):
         write(tmp_path / "clips" / "ep1" / "Aoi" / name / "0000.wav", voice(220, 1.0))
