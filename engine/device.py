@@ -112,14 +112,15 @@ class PortAudioStream:
                 proposed_s = sd.query_devices(device.index)["default_high_input_latency"]
                 latency_s = max(proposed_s, latency_ms / 1e3)
                 refusal = self._open(sd, device, sample_rate, block_frames, latency_s, native)
-        except BaseException as error:
+        except (sd.PortAudioError, ValueError) as error:
             self.close()
-            if not isinstance(error, (sd.PortAudioError, ValueError)):
-                raise
             raise SourceError(
                 f"{device.name} cannot be opened at {sample_rate} Hz with {ring.channels} "
                 f"channel(s): {one_line(error)}"
             ) from error
+        except BaseException:
+            self.close()
+            raise
         if refusal is not None:  # said here: while a device is being opened, stderr is shut
             _log.warning(
                 "compiled audio callback refused, using a Python one, which can lose sound when "

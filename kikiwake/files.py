@@ -10,9 +10,6 @@ from pathlib import Path
 
 from .errors import KikiwakeError
 
-LOCK = ".lock"
-"""Of a folder in which only one process is to be at work."""
-
 
 class BusyError(KikiwakeError):
     """Another process is at work there."""
@@ -31,6 +28,11 @@ def need_text(path: Path, error: type[KikiwakeError]) -> None:
     except UnicodeEncodeError:
         shown = str(path).encode(errors="backslashreplace").decode()
         raise error(f"{shown}: its name is no UTF-8; rename it") from None
+
+
+def is_empty(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but hidden files, as locks and half-written ones are."""
+    return all(one.name.startswith(".") for one in folder.iterdir())
 
 
 @contextlib.contextmanager

@@ -40,9 +40,9 @@ PORTRAITS = "portraits"
 STARTER = "starter"
 MAX_MEMBER_BYTES = 256 * 2**20  # a ZIP bomb must not fill the memory
 MAX_BYTES = 512 * 2**20  # nor many small ones; of all members
-# Of a name: controls, bytes that are no text, line breaks, what turns all that follows around.
-UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # controls, bytes that are no text, line breaks
+# What turns all that follows around, also beyond the name.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Character(msgspec.Struct, frozen=True):
@@ -250,6 +250,11 @@ def check_portrait_name(where: str, name: str) -> None:
         )
 
 
+def is_control(character: str) -> bool:
+    """Tell whether a character of a name would do something to a terminal but stand there."""
+    return character in _TURNING or unicodedata.category(character) in _CONTROLS
+
+
 def read_cast(where: str, data: bytes) -> Cast:
     """Read a cast from its bytes.
 
@@ -355,7 +360,7 @@ def _check(card: CastCard, network: bytes, damaged: str) -> None:
     if not 0.01 <= card.calibration.temperature <= 100:
         raise CastError(f"{damaged}: temperature must be 0.01 to 100")
     for name in (card.name, *(one for who in card.characters for one in (who.name, who.actor))):
-        if any(c in TURNING or unicodedata.category(c) in UNWRITABLE for c in name):
+        if any(map(is_control, name)):
             raise CastError(
                 f"{damaged}: the name {name!r} has a line break or another control character"
             )

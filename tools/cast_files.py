@@ -29,12 +29,11 @@ from ..models.cast import (
     NETWORK_NAME,
     PORTRAITS,
     STARTER,
-    TURNING,
-    UNWRITABLE,
     WEIGHTS_NAME,
     Cast,
     Character,
     check_portrait_name,
+    is_control,
     load_cast,
     network_digest,
     read_cast,
@@ -166,9 +165,7 @@ def describe_characters(cast: Cast) -> list[tuple[str, str, str]]:
 def shown(text: str) -> str:
     """Make text one line that does nothing to a terminal: a cast may come from anybody."""
     return "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if character in TURNING or unicodedata.category(character) in UNWRITABLE
-        else character
+        "\N{REPLACEMENT CHARACTER}" if is_control(character) else character
         for character in " ".join(text.split())
     )
 
@@ -374,8 +371,7 @@ def check_name(what: str, name: str) -> None:
     categories = {unicodedata.category(character) for character in name}
     for holds, wrong in (
         (categories <= set(_UNSEEN), "is empty"),
-        (not categories.isdisjoint(UNWRITABLE), "has a line break or another control character"),
-        (not TURNING.isdisjoint(name), "has a mark that turns the direction of writing"),
+        (any(map(is_control, name)), "has a line break or another control character"),
         (name != name.strip(), "begins or ends with a space"),
         (len(name) > MAX_NAME, f"has {len(name)} characters"),
     ):

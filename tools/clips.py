@@ -360,9 +360,16 @@ def sorting(folder: Path) -> Iterator[None]:
 def encode(y: Audio, sample_rate: int, format: str) -> bytes:
     """Make a sound file of 16 bits, in memory: libsndfile does not say why it cannot write.
 
-    In a thread of its own: libsndfile calls Python back for it, and what Ctrl-C raised there would
-    be lost.
+    Parameters
+    ----------
+    y : np.ndarray, shape=(n,), dtype=float32
+        From -1 to 1.
+    sample_rate : int
+        In Hz.
+    format : str
+        As soundfile has it, ``FLAC`` say.
     """
+    # In a thread of its own: libsndfile calls Python back, and what Ctrl-C raises there is lost.
     data = io.BytesIO()
     with ThreadPoolExecutor(1) as thread:
         write = thread.submit(

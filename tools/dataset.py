@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ..errors import KikiwakeError
 from ..features.settings import FeatureSettings
-from ..files import LOCK, write_file
+from ..files import is_empty, write_file
 from ..models.cast import Character
 
 FORMAT = "kikiwake-patches"
@@ -147,7 +147,7 @@ class DatasetWriter:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             begun = self._begun.read_text() if self._begun.exists() else None
-            if begun is None and any(not one.name.startswith(LOCK) for one in folder.iterdir()):
+            if begun is None and not is_empty(folder):
                 raise DatasetError(
                     f"{folder}: is not empty, and no data set; choose another folder with --to"
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ..engine.result import Result
@@ -44,12 +43,7 @@ class TextFile:
             raise KikiwakeError(f"{self._path}: cannot be written: {error.strerror}") from None
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._try_to_write("")
 
     def add(self, result: Result) -> None:

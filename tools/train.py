@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import write_file
+from ..files import is_empty, write_file
 from ..models.wrn import NetworkSettings, build_wrn
 from .batches import Batches, following_patches
 from .cepstra import Beds, make_beds
@@ -125,7 +125,7 @@ def train(
     for teacher in teachers:
         if (teacher.card.patches, teacher.card.mean) != (card.patches, card.mean):
             raise TrainingError("a teacher was trained on other patches; train it on these")
-    if not np.isfinite([mean, std]).all():
+    if not (np.isfinite([mean, std]).all() and np.isfinite(validation.mfcc).all()):
         raise TrainingError("the patches hold what is no number; build the data set again")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def train(
         before = card_of(text.tobytes(), folder / STATE)
     elif (folder / CARD).exists():
         before = read_card(folder)
-    elif any(not one.name.startswith(".") for one in folder.iterdir()):
+    elif not is_empty(folder):
         raise TrainingError(
             f"{folder}: is not empty, and no training; choose another folder with --to"
         )
@@ -289,10 +289,6 @@ class _Run:
                 "trained before is kept; train with another seed"
             )
         done = Epoch(loss / self._steps, *self._validate())
-        if not np.isfinite(done.validation_loss):
-            raise TrainingError(
-                "the patches that are validated on hold what is no number; build the data set again"
-            )
         card = msgspec.structs.replace(card, epochs=(*card.epochs, done))
         if recipe.schedule == "plateau":
             self._lower_the_rate(card.epochs)

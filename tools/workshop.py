@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from ..errors import KikiwakeError
-from ..files import LOCK, locked
+from ..files import locked
 from ..models.wrn import NETWORKS
 from ..vad.detector import DetectorName
 from .compose_cli import compose
@@ -602,7 +602,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(
                 locked(
-                    folder / LOCK,
+                    folder / ".lock",
                     f"{folder}: another kikiwake is at work there; wait for it, or choose another "
                     "folder with --to",
                 )

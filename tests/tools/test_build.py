@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from kikiwake.features.settings import FeatureSettings
+from kikiwake.files import locked
 from kikiwake.tools.build import Recipe, build, plan
 from kikiwake.tools.cli import main
 from kikiwake.tools.clips import ClipError, ClipFile, find_clips, find_unsorted
@@ -285,6 +286,17 @@ def test_a_voice_of_which_nothing_is_left_is_an_error(clips, tmp_path):
         write(path, np.zeros(RATE, np.float32))
     with pytest.raises(ClipError, match=r"Ken \(Aoi\): has no clip of 0.25 s or longer"):
         build(clips, tmp_path / "patches", RECIPE)
+
+
+def test_two_do_not_build_into_one_folder(clips, tmp_path, capsys):
+    to = tmp_path / "patches"
+    with (
+        locked(to / ".lock", "of the other"),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main(["build", str(clips), "--to", str(to)])
+    assert ended.value.code == 1
+    assert "another kikiwake is at work there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -552,7 +552,7 @@ def test_an_actor_that_is_not_there(cast, own) -> None:
         ("a\x1b[31mb", "control character"),
         ("a\tb", "control character"),
         ("a\udc80", "control character"),
-        ("a\u202eb", "turns the direction of writing"),
+        ("a\u202eb", "control character"),
         (" a", "begins or ends with a space"),
         ("あ" * 101, "has 101 characters"),
     ],

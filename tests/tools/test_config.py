@@ -21,6 +21,7 @@ from kikiwake.engine.config import (
     setting_fields,
 )
 from kikiwake.errors import ConfigError
+from kikiwake.files import write_file
 
 
 @pytest.fixture
@@ -150,6 +151,17 @@ def test_a_missing_or_unreadable_file_is_said(tmp_path) -> None:
         load_settings(tmp_path)
     with pytest.raises(ConfigError, match="is not a file"):
         load_settings(Path(os.devnull))
+
+
+def test_a_link_stays_one_when_it_is_written(tmp_path) -> None:
+    (tmp_path / "dotfiles").write_text("old")
+    try:
+        (tmp_path / "config.toml").symlink_to(tmp_path / "dotfiles")
+    except OSError:
+        pytest.skip("links are not allowed here")
+    write_file(tmp_path / "config.toml", b"new")
+    assert (tmp_path / "config.toml").is_symlink()
+    assert (tmp_path / "dotfiles").read_text() == "new"
 
 
 def test_a_file_of_a_windows_editor_is_read(tmp_path) -> None:

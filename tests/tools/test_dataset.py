@@ -179,7 +179,10 @@ class TestDevilEar:
 
     def test_the_block_split_keeps_neighbours_apart(self, tmp_path) -> None:
         clone(tmp_path / "clone")
-        import_devil_ear(tmp_path / "clone", tmp_path / "data", "block")
+        for _ in range(2):  # once more, it is there already
+            import_devil_ear(tmp_path / "clone", tmp_path / "data", "block")
+        with pytest.raises(DatasetError, match="holds a data set"):
+            import_devil_ear(tmp_path / "clone", tmp_path / "data", "origin")
         rows = Dataset(tmp_path / "data").rows
         for label in range(3):
             of_one = rows[rows["label"] == label]

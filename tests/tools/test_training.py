@@ -274,9 +274,18 @@ def test_what_is_no_number_is_told_before_anything_is_lost(patches, held_out, tm
     spoilt.mfcc[3, 2, 1] = np.nan
     with pytest.raises(TrainingError, match="hold what is no number"):
         train(spoilt, held_out, tmp_path)
+    with pytest.raises(TrainingError, match="hold what is no number"):
+        train(patches, spoilt, tmp_path)
     far = Recipe(epochs=2, batch=20, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"the loss of epoch \d is no number"):
         train(patches, held_out, tmp_path / "far", far)
+
+
+def test_what_is_no_training_is_left_alone(patches, held_out, tmp_path):
+    (tmp_path / "weights.npz").write_bytes(b"mine")
+    with pytest.raises(TrainingError, match="is not empty, and no training"):
+        train(patches, held_out, tmp_path)
+    assert (tmp_path / "weights.npz").read_bytes() == b"mine"
 
 
 def test_which_patch_follows_which():
