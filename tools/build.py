@@ -57,6 +57,10 @@ _MADE_S = 8.0
 # neither. The second is quieter by up to this.
 _BOTH_SHARE = 0.5
 _BOTH_DB = 12.0
+# Of those that are given so much in all, from as many files as can have at least so much of it:
+# somebody's whole music would fill the disk, and more than a training hears is of no use.
+_MOST_GIVEN_S = 7_200.0
+_LEAST_OF_ONE_S = 20.0
 
 Progress = Callable[[str, int, int], None]
 # Of a clip, by its number; -1 where it is none of the clips.
@@ -271,11 +275,12 @@ def build(
         warnings.append(f"{unsorted} clips are not sorted yet, and are left out")
     warnings += [f"{path}: lies where no clip belongs; left out" for path in find_stray(folder)]
     given = {clip.path.resolve() for clip in clips}
-    others = [
-        path
-        for path in dict.fromkeys(p for place in backgrounds for p in find_sounds(place))
-        if path.resolve() not in given
-    ]
+    others: dict[Path, None] = {}  # one that is given twice counts once
+    for place in backgrounds:
+        its = find_sounds(place)
+        if not its:
+            raise ClipError(f"{place}: holds no sound file to lay under the voices")
+        others |= {path: None for path in its if path.resolve() not in given}
     voices = sorted({clip.voice for clip in clips if clip.voice is not None})
     portraits = {v: path for v, path in find_portraits(folder).items() if v in voices}
     members: dict[tuple[str, str], str] = {}
@@ -303,20 +308,25 @@ def build(
     for voice, member in members.items():
         writer.add_portrait(member, portraits[voice])
     try:
-        with _Sounds(to, recipe.features.sample_rate) as sounds:
+        rate = recipe.features.sample_rate
+        with _Sounds(to) as sounds, _Sounds(to) as bed_sounds:
             for number, clip in enumerate(clips):
                 tell("reading clips", number, len(clips))
                 try:
-                    sounds.add(number, clip.path)
+                    y = read_clip(clip.path, rate, longest_pause_s=MAX_TAIL_S)
                 except ClipError as error:
                     warnings.append(f"{error}; left out")
+                else:
+                    sounds.add(number, y)
             heard = sounds.all()
-            seconds = {clips[n]: len(y) / recipe.features.sample_rate for n, y in heard.items()}
+            seconds = {clips[n]: len(y) / rate for n, y in heard.items()}
             planned = plan(seconds, recipe.validate_on)
             warnings += planned.warnings
             parts = [planned.parts.get(clip) for clip in clips]
             spoken_s = sum(s for clip, s in seconds.items() if planned.parts[clip] == "train")
-            beds = _backgrounds(clips, parts, others, spoken_s, recipe, tell, warnings)
+            beds = _backgrounds(
+                clips, parts, [*others], spoken_s, recipe, bed_sounds, tell, warnings
+            )
             starts = _starts(folder, clips, card.recordings, warnings)
             patches = _Patches(recipe, card, clips, parts, heard, starts, beds)
             for shard in range(shards := -(-len(patches) // SHARD)):
@@ -329,11 +339,10 @@ def build(
 
 
 class _Sounds:
-    """Clips, decoded, on disk and mapped: hours of them may be more than the memory holds."""
+    """Sounds by number, on disk and mapped: hours of them may be more than the memory holds."""
 
-    def __init__(self, folder: Path, sample_rate: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._sample_rate = sample_rate
         self._places: dict[int, tuple[int, int]] = {}
         self._end = 0
 
@@ -345,14 +354,13 @@ class _Sounds:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, number: int, path: Path) -> None:
-        y = read_clip(path, self._sample_rate, longest_pause_s=MAX_TAIL_S)
+    def add(self, number: int, y: Audio) -> None:
         self._file.write(y.tobytes())
         self._places[number] = self._end, self._end + len(y)
         self._end += len(y)
 
     def all(self) -> dict[int, Audio]:
-        """Give the clips by their number."""
+        """Give those there are."""
         self._file.flush()
         if not self._end:
             return {}
@@ -487,15 +495,21 @@ def _backgrounds(
     others: Sequence[Path],
     spoken_s: float,
     recipe: Recipe,
+    sounds: _Sounds,
     tell: Progress,
     warnings: list[str],
 ) -> dict[Part, list[Bed]]:
     """Sound without speech: what is given, every fifth file of it for validation, and synthesized.
 
-    All of it even in loudness, in pieces of at least a second and a patch.
+    All of it even in loudness, in pieces of at least a second and a patch, and kept in `sounds`.
     """
     rate = recipe.features.sample_rate
     shortest = max(rate, recipe.features.patch_samples)
+    longest_s = max(_LEAST_OF_ONE_S, _MOST_GIVEN_S / max(1, len(others)))
+    taken = min(len(others), int(_MOST_GIVEN_S / _LEAST_OF_ONE_S))
+    if taken < len(others):
+        warnings.append(f"background: of {len(others)} files given {taken} are enough, and taken")
+        others = [others[len(others) * number // taken] for number in range(taken)]
     given: dict[Part, list[tuple[int, Path]]] = {part: [] for part in PARTS}
     for number, path in enumerate(others):
         given["validation" if number % 5 == 4 else "train"].append((-1, path))
@@ -507,18 +521,24 @@ def _backgrounds(
     for number, (clip, part) in enumerate(zip(clips, parts, strict=True)):
         if clip.voice is None and part is not None:
             given[part].append((number, clip.path))
-    beds: dict[Part, list[Bed]] = {part: [] for part in PARTS}
+    # Of each its number in `sounds`, and its clip's.
+    kept: dict[Part, list[tuple[int, int]]] = {part: [] for part in PARTS}
+
+    def keep(part: Part, clip: int, y: Audio) -> None:
+        # A short one is heard several times over.
+        y = np.tile(y, -(-shortest // len(y))) if len(y) < shortest else y
+        number = sum(map(len, kept.values()))
+        sounds.add(number, y)
+        kept[part].append((number, clip))
+
     for part, paths in given.items():
-        for done, (number, path) in enumerate(paths):
+        for done, (clip_number, path) in enumerate(paths):
             tell("reading background", done, len(paths))
             try:
-                y = trim_and_level(read_sound(path, rate), sample_rate=rate)
+                y = read_sound(path, rate, longest_s=longest_s)
+                keep(part, clip_number, trim_and_level(y, sample_rate=rate))
             except (ClipError, ValueError) as error:
                 warnings.append(f"{path}: cannot be used as background ({error}); left out")
-                continue
-            # A short one is heard several times over.
-            y = np.tile(y, -(-shortest // len(y))) if len(y) < shortest else y
-            beds[part].append((number, y))
     patches = recipe.copies * spoken_s / recipe.features.patch_s
     train = round(min(max(patches / _PATCHES_A_BED, _FEWEST_BEDS), _MOST_BEDS))
     for part, count in zip(PARTS, (train, train // 5), strict=True):
@@ -527,15 +547,18 @@ def _backgrounds(
             # The generator of a sound says which part it is for, so that no two are the same.
             rng = np.random.default_rng((recipe.seed, PARTS.index(part), number))
             made = make_background(_MADE_KINDS[number % len(_MADE_KINDS)], _MADE_S, rng)
-            beds[part].append((-1, resample(made, _MADE_RATE, rate)))
-        alone = [bed for _, bed in beds[part]]
+            keep(part, -1, resample(made, _MADE_RATE, rate))
+    alone = sounds.all()
+    for part in PARTS:
+        its = [alone[number] for number, _ in kept[part]]
         rng = np.random.default_rng((recipe.seed, PARTS.index(part)))
-        for _ in range(round(_BOTH_SHARE * len(alone)) if len(alone) > 1 else 0):
-            first, second = (alone[n] for n in rng.permutation(len(alone))[:2])
+        for _ in range(round(_BOTH_SHARE * len(its)) if len(its) > 1 else 0):
+            first, second = (its[n] for n in rng.permutation(len(its))[:2])
             gain = np.float32(10 ** (rng.uniform(-_BOTH_DB, 0) / 20))
             first = np.resize(first, max(len(first), round(_MADE_S * rate)))
-            beds[part].append((-1, first + gain * np.resize(second, len(first))))
-    return beds
+            keep(part, -1, first + gain * np.resize(second, len(first)))
+    heard = sounds.all()
+    return {part: [(clip, heard[number]) for number, clip in kept[part]] for part in PARTS}
 
 
 def _digest(recipe: Recipe, files: Sequence[Path]) -> str:

@@ -561,7 +561,7 @@ def read_folder(
         card["network_sha256"] = digest
         notes.append(
             f"new network {digest[:12]}: mean, std and calibration stay as {CARD_NAME} has them, "
-            "and must be this network's"
+            f"and {WEIGHTS_NAME} stays where there is one; all must be this network's"
         )
     portraits = {}
     for name in _portrait_names(card):

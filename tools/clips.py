@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -408,15 +409,24 @@ def read_clip(path: Path, sample_rate: int, *, longest_pause_s: float) -> Audio:
     return shorten_pauses(y, sample_rate=sample_rate, longest=longest_pause_s)
 
 
-def read_sound(path: Path, sample_rate: int) -> Audio:
-    """Read a sound file whole, mono, at a given rate; what is no number in it becomes 0.
+def read_sound(path: Path, sample_rate: int, *, longest_s: float = math.inf) -> Audio:
+    """Read a sound file, mono, at a given rate; what is no number in it becomes 0.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    sample_rate : int > 0
+        In Hz, that it is wanted at.
+    longest_s : float > 0
+        What comes later in it is left.
 
     Raises
     ------
     ClipError
         It cannot be read.
     """
-    return resample(*decode(read_bytes(path), path), sample_rate)
+    return resample(*decode(read_bytes(path), path, longest_s=longest_s), sample_rate)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -433,8 +443,8 @@ def read_bytes(path: Path) -> bytes:
         raise ClipError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def decode(data: bytes, path: Path) -> tuple[Audio, int]:
-    """Decode a sound file whole, whatever length it says it has.
+def decode(data: bytes, path: Path, *, longest_s: float = math.inf) -> tuple[Audio, int]:
+    """Decode a sound file, whatever length it says it has.
 
     Parameters
     ----------
@@ -442,6 +452,8 @@ def decode(data: bytes, path: Path) -> tuple[Audio, int]:
         Of the file.
     path : Path
         What the error calls it.
+    longest_s : float > 0
+        What comes later is left.
 
     Returns
     -------
@@ -462,8 +474,13 @@ def decode(data: bytes, path: Path) -> tuple[Audio, int]:
             # Blocks as they come: a damaged file may claim to be longer than any memory, and in MP3
             # soundfile would tear the sound at each block, by seeking to where it is.
             file.seekable = lambda: False
-            while len(block := file.read(_READ_FRAMES, dtype="float32", always_2d=True)):
+            most = longest_s * rate
+            while most > 0:
+                frames = math.ceil(min(_READ_FRAMES, most))
+                if not len(block := file.read(frames, dtype="float32", always_2d=True)):
+                    break
                 parts.append(to_mono(block)[0])
+                most -= len(block)
     except soundfile.SoundFileError as error:
         reason = getattr(error, "error_string", None) or one_line(error)
         raise ClipError(f"{path}: cannot be read as sound: {reason}") from None

@@ -332,11 +332,15 @@ def _read_card(folder: Path) -> DatasetCard:
     path = folder / CARD_NAME
     try:
         text = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         unfinished = any(folder.glob("rows-*.npy"))
         raise DatasetError(
             f"{folder}: "
-            + ("its building is not finished; start it again" if unfinished else "is no data set")
+            + (
+                "its building is not finished; start it again"
+                if unfinished
+                else "is no data set; kikiwake build makes one"
+            )
         ) from None
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..engine.capture import FileSource
 from ..engine.mix import to_mono
-from ..errors import KikiwakeError
+from ..errors import KikiwakeError, SourceError
 from ..files import locked, need_text
 from ..vad.detector import DetectorName, VoiceActivityDetector, load_detector
 from ..vad.gate import SpeechGate, stream_segments
@@ -122,6 +122,8 @@ class Clips(msgspec.Struct, frozen=True, kw_only=True):
         Its length in seconds.
     bad_samples : int
         How many of its samples were NaN or infinite, and were read as silence.
+    broken : str
+        Why it ends at `recording_s`, where it is damaged there: as a file is that was cut off.
     cut : Cut
         Where it was cut.
     clips : tuple of Clip
@@ -134,6 +136,7 @@ class Clips(msgspec.Struct, frozen=True, kw_only=True):
     recording_bytes: int
     recording_s: float
     bad_samples: int
+    broken: str = ""
     cut: Cut
     clips: tuple[Clip, ...]
 
@@ -289,7 +292,7 @@ def split(
     Raises
     ------
     SourceError
-        The recording cannot be read.
+        Nothing of the recording can be read.
     SplitError
         The folder holds something else, or the clips cannot be written.
     BusyError
@@ -346,6 +349,7 @@ def _write_clips(
             recording_bytes=recording.stat().st_size,
             recording_s=round(sound.seconds, 3),
             bad_samples=sound.bad_samples,
+            broken=sound.broken,
             cut=cut,
             clips=clips,
         )
@@ -388,6 +392,7 @@ class _Sound:
     ) -> None:
         self.sample_rate = source.sample_rate
         self.bad_samples = 0
+        self.broken = ""  # why it ends where it does, if not because it is over
         self._source = source
         self._progress = progress
         # A clip may begin before it was found to, and what is found lags by the resampler. Twice
@@ -420,7 +425,7 @@ class _Sound:
 
     def _at(self, rate: int) -> Iterator[NDArray[np.float32]]:
         resampler = soxr.ResampleStream(self.sample_rate, rate, 1, "float32", "LQ")
-        while (block := self._source.read(1.0)) is not None:
+        while (block := self._next()) is not None:
             mono, bad = to_mono(block)
             self.bad_samples += bad
             if self._read + len(mono) - self._held_from > len(self._held):
@@ -435,3 +440,12 @@ class _Sound:
                 self._progress(self.seconds)
             yield resampler.resample_chunk(mono)
         yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+
+    def _next(self) -> NDArray[np.float32] | None:
+        try:
+            return self._source.read(1.0)
+        except SourceError as error:
+            if not self._read:
+                raise
+            self.broken = str(error).rstrip(".")
+            return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import is_empty, write_file
-from ..models.wrn import NetworkSettings, build_wrn
+from ..models.wrn import NETWORKS, NetworkSettings, build_wrn
 from .batches import Batches, following_patches
 from .cepstra import Beds, make_beds
 from .dataset import PARTS, Dataset, PatchSet
@@ -384,8 +384,20 @@ def _set_weights(model: keras.Model, start: Sequence[NDArray[Any]]) -> None:
     """Start from weights of another training; the last layer's only where they fit."""
     weights = model.get_weights()
     head = len(model.layers[-1].get_weights())
-    if [w.shape for w in weights[:-head]] != [w.shape for w in start[:-head]]:
-        raise TrainingError("the network to start from is of another form; choose its preset")
+    form = [w.shape for w in start[:-head]]
+    if [w.shape for w in weights[:-head]] != form:
+        _, n_coefficients, n_frames, _ = model.input_shape
+        for preset, settings in NETWORKS.items():
+            other = build_wrn(
+                settings, n_coefficients=n_coefficients, n_frames=n_frames, n_classes=1
+            )
+            if [w.shape for w in other.get_weights()[:-head]] == form:
+                raise TrainingError(
+                    f"the network to start from is of another form; --preset {preset} has it"
+                )
+        raise TrainingError(
+            "the network to start from is for other features, or of a form that no preset has"
+        )
     fits = [w.shape for w in weights] == [w.shape for w in start]
     model.set_weights([*start] if fits else [*start[:-head], *weights[-head:]])
 

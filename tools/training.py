@@ -268,7 +268,7 @@ def read_card(folder: Path) -> TrainingCard:
     path = folder / CARD
     try:
         return card_of(path.read_bytes(), path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise TrainingError(f"{folder}: holds no training; kikiwake train makes one") from None
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read: {error.strerror}") from None

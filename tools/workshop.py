@@ -234,6 +234,8 @@ def split(
         say(f"{folder}: {len(made.clips)} clips, {made.clips_s:.0f} of {made.recording_s:.0f} s")
         if made.bad_samples:
             say(f"{folder}: {made.bad_samples} samples were no numbers, and are silence now")
+        if made.broken:
+            say(f"{folder}: beware: {made.broken}; what comes before that is split")
     if failed:
         raise KikiwakeError(f"{failed} of {len(folders)} recordings could not be split")
 
@@ -308,8 +310,14 @@ def build(
         ),
     ] = None,
     copies: Annotated[
-        int, typer.Option(min=1, max=100, help="Patches of each half second of a voice.")
-    ] = 6,
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Patches of each half second of a voice; otherwise 6.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of all that is drawn.")] = 0,
     from_devil_ear: Annotated[
         Path | None,
@@ -342,6 +350,11 @@ def build(
 
     warnings = []
     if from_devil_ear is not None:
+        if background or validate_on or copies:
+            raise KikiwakeError(
+                "with --from-devil-ear the windows are taken as they are: leave out --background, "
+                "--validate-on and --copies"
+            )
         from .devil_ear import import_devil_ear
 
         with _alone(to):
@@ -354,7 +367,9 @@ def build(
     elif clips is not None:
         with extra("train", "composing patches"):
             from . import build as work
-        recipe = work.Recipe(copies=copies, seed=seed, validate_on=tuple(validate_on or ()))
+        recipe = work.Recipe(seed=seed, validate_on=tuple(validate_on or ()))
+        if copies is not None:
+            recipe = msgspec.structs.replace(recipe, copies=copies)
         with _alone(to), progress_bar() as tell:
             _, warnings = work.build(clips, to, recipe, background or (), tell)
     for line in describe_dataset(Dataset(to)):
@@ -478,6 +493,8 @@ def quantize(
 
     Example: kikiwake quantize training patches --to show.cast
     """
+    if to.is_dir():
+        raise KikiwakeError(f"{to}: is a folder; name the cast file with --to")
     if to.exists():
         raise KikiwakeError(f"{to}: is there already; remove it, or choose another with --to")
     if not to.parent.is_dir():

@@ -16,7 +16,7 @@ from kikiwake.features.settings import FeatureSettings
 from kikiwake.files import locked
 from kikiwake.tools.build import Recipe, build, plan
 from kikiwake.tools.cli import main
-from kikiwake.tools.clips import ClipError, ClipFile, find_clips, find_unsorted
+from kikiwake.tools.clips import ClipError, ClipFile, find_clips, find_unsorted, read_sound
 from kikiwake.tools.dataset import Dataset, DatasetError
 
 RATE = 16_000
@@ -262,6 +262,22 @@ def test_too_few_backgrounds_to_validate_on_are_told(clips, tmp_path):
     write(tmp_path / "music" / "a.wav", voice(110, 3.0))
     _, warnings = build(clips, tmp_path / "patches", RECIPE, [tmp_path / "music"])
     assert any("all 1 files given are trained on" in warning for warning in warnings)
+
+
+def test_of_all_of_somebodys_music_so_much_is_taken(clips, tmp_path):
+    for number in range(400):
+        write(tmp_path / "music" / f"{number:03}.wav", voice(110, 0.2))
+    _, warnings = build(clips, tmp_path / "patches", RECIPE, [tmp_path / "music"])
+    assert any("of 400 files given 360 are enough" in warning for warning in warnings)
+
+
+def test_a_sound_is_read_as_far_as_it_is_wanted(tmp_path):
+    y = voice(110, 3.0)
+    path = write(tmp_path / "long.wav", y)
+    assert len(read_sound(path, RATE)) == len(y)
+    np.testing.assert_array_equal(
+        read_sound(path, RATE, longest_s=1.5), read_sound(path, RATE)[: RATE * 3 // 2]
+    )
 
 
 def test_one_clip_of_each_is_refused(tmp_path):

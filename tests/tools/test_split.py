@@ -107,6 +107,19 @@ def test_what_is_no_number_is_silence(tmp_path) -> None:
     assert [clip.start_s for clip in made.clips] == [pytest.approx(0.5, abs=0.02)]
 
 
+def test_of_a_file_that_was_cut_off_the_rest_is_split(tmp_path) -> None:
+    """FLAC: in the others libsndfile takes such an end for an end."""
+    whole = write(tmp_path / "whole.flac", bursts(300, *[700, 300] * 20))
+    cut_off = tmp_path / "cut.flac"
+    cut_off.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    made = split(cut_off, tmp_path / "cut", SILENCE)
+    assert made.broken.startswith(f"{cut_off} is damaged")
+    assert made == read_clips(tmp_path / "cut")
+    assert made.recording_s == pytest.approx(0.6 * 20.3, abs=1.5)
+    assert len(made.clips) >= 10
+    assert not split(whole, tmp_path / "whole", SILENCE).broken
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is asked of /proc")
 def test_long_ones_in_bounded_memory(tmp_path) -> None:
     y = bursts(*[9300, 700] * 60, rate=8000)  # ten minutes

@@ -211,7 +211,7 @@ def test_from_the_weights_of_another(model, patches, held_out, tmp_path):
     for mine, wanted in zip(begun.weights[:1], model.get_weights()[:1], strict=True):
         np.testing.assert_allclose(mine, wanted, atol=1e-4)
     assert begun.weights[-1].shape == (N_CLASSES + 3,)
-    with pytest.raises(TrainingError, match="of another form; choose its preset"):
+    with pytest.raises(TrainingError, match="of another form; --preset tiny has it"):
         work.train(
             more,
             held_out,

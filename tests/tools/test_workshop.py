@@ -232,7 +232,7 @@ def test_rounding_is_trained_back(patches, tmp_path):
         (["train", "{nothing}"], "is no data set"),
         (["train", "{patches}", "--preset", "huge"], "huge"),
         (["train", "{patches}", "--to", "{file}/t"], "cannot be written to"),
-        (["train", "{patches}", "--start", "starter"], "is of another form; choose its preset"),
+        (["train", "{patches}", "--start", "starter"], "is for other features, or of"),
         (["train", "{patches}", "--start", "{bare}"], "keeps no weights"),
         (["quantize", "{nothing}", "{patches}"], "holds no training"),
         (["quantize", "{training}", "{patches}", "--to", "{cast}"], "is there already"),
