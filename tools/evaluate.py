@@ -588,6 +588,8 @@ def notes(figures: Figures, write: Callable[[str], str] = shown) -> Iterator[str
         yield "no characters, so there are no figures by seconds heard"
     elif figures.background:
         yield "the figures by seconds heard are of the characters only, without the background"
+    if figures.heard:
+        yield "seconds heard are a character's in a recording, whatever lies between them"
     left_out: dict[tuple[str, ...], list[str]] = {}
     for of in figures.heard:
         if of.left_out:

@@ -407,6 +407,7 @@ class _CharacterDialog(QDialog):
                 read_picture(self.picture)
         except (SortError, CastError) as error:
             self.wrong.setText(one_line(error))
+            self.adjustSize()
             return
         super().accept()
 

@@ -350,6 +350,7 @@ def draw_curve(card: TrainingCard, path: Path) -> None:
     losses.plot(epochs, [e.loss for e in card.epochs], label="loss, training")
     losses.plot(epochs, [e.validation_loss for e in card.epochs], label="loss, validation")
     losses.set_xlabel("epoch")
+    losses.xaxis.get_major_locator().set_params(integer=True)
     losses.set_ylabel("loss")
     right = losses.twinx()
     right.plot(epochs, [100 * e.validation_top1 for e in card.epochs], "C2", label="right")

@@ -216,8 +216,10 @@ def split(
     failed = 0
     for recording, folder in folders.items():
         try:
-            if work.split_before(recording, folder) is not None and not again:
-                say(f"{folder}: was split before; --again does it anew")
+            before = work.split_before(recording, folder)
+            if before is not None and not again:
+                how = "" if before.cut == cut else ", in another way than asked for now"
+                say(f"{folder}: was split before{how}; --again does it anew")
                 continue
             with console(stderr=True).status("") as status:
 
