@@ -22,7 +22,7 @@ from kikiwake.tools.evaluate import ask, measure
 
 WINDOWS = Path("../shared/data/devil-ear")
 WORK = Path("build/devil_ear")
-NETWORK = NetworkSettings(width=10, units=4)  # of which two stay below 1.5 MB
+NETWORK = NetworkSettings(width=9, units=4)  # of which two stay below 1.5 MB
 SEEDS = ((0, 1), (2, 3), (4, 5))
 SPLITS = {"origin": "random", "block": "block"}
 

@@ -79,12 +79,16 @@ def build_wrn(
 
     Over time: a first convolution over all coefficients and 5 frames, then units
     conv-BN-ReLU-conv-BN around an identity, whose normalisations an int8 network has folded into
-    the convolutions; half as many frames from the second unit on; mean and maximum over time.
+    the convolutions; half as many frames from the second unit on. What each unit gives from then
+    on is aggregated [3]_, and its mean and maximum over time are what names a voice.
 
     References
     ----------
     .. [1] Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016.
     .. [2] Han, Kim, Kim, "Deep Pyramidal Residual Networks", CVPR 2017.
+    .. [3] Desplanques, Thienpondt, Demuynck, "ECAPA-TDNN: Emphasized Channel Attention,
+       Propagation and Aggregation in TDNN Based Speaker Verification", Interspeech 2020, of which
+       this is the multi-layer feature aggregation.
     """
     import keras
     from keras import layers, regularizers
@@ -114,21 +118,26 @@ def _over_time(x: keras.KerasTensor, settings: NetworkSettings) -> keras.KerasTe
 
     filters = FIRST_FILTERS * settings.width
 
-    def conv(x: keras.KerasTensor) -> keras.KerasTensor:
-        x = layers.Conv2D(filters, (1, 3), padding="same", use_bias=False)(x)
+    def conv(
+        x: keras.KerasTensor, filters: int, size: tuple[int, int], padding: str = "same"
+    ) -> keras.KerasTensor:
+        x = layers.Conv2D(filters, size, padding=padding, use_bias=False)(x)
         return layers.BatchNormalization()(x)
 
     x = layers.ZeroPadding2D(((0, 0), (2, 2)))(x)
-    x = layers.Conv2D(filters, (x.shape[1], 5), use_bias=False)(x)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.ReLU()(conv(x, filters, (x.shape[1], 5), "valid"))
+    levels = []
     for unit in range(settings.units):
         if unit == 1:
             x = layers.AveragePooling2D((1, 2))(x)
-        y = layers.ReLU()(conv(x))
+        y = layers.ReLU()(conv(x, filters, (1, 3)))
         if unit:
             y = layers.SpatialDropout2D(DROPOUT / 2)(y)
-        x = layers.Add()([x, conv(y)])
-    x = layers.ReLU()(x)
+        x = layers.Add()([x, conv(y, filters, (1, 3))])
+        if unit or settings.units == 1:
+            levels.append(layers.ReLU()(x))
+    x = layers.Concatenate()(levels) if len(levels) > 1 else levels[0]
+    x = layers.ReLU()(conv(x, 3 * filters // 2, (1, 1)))
     x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
     return layers.Dropout(DROPOUT)(x)
 

@@ -171,7 +171,7 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     format: Literal["kikiwake-training"] = "kikiwake-training"
-    version: Literal[1] = 1
+    version: Literal[2] = 2  # 1 was of networks that aggregate nothing
     network: NetworkSettings
     recipe: Recipe
     seed: int
@@ -367,7 +367,9 @@ def card_of(text: bytes, path: Path) -> TrainingCard:
     try:
         return msgspec.json.decode(text, type=TrainingCard)
     except (ValueError, RecursionError) as error:
-        raise TrainingError(f"{path}: is damaged: {error}") from None
+        raise TrainingError(
+            f"{path}: is damaged, or of another version of kikiwake: {error}"
+        ) from None
 
 
 def text_of(card: TrainingCard) -> bytes:

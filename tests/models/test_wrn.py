@@ -96,13 +96,21 @@ def test_over_time():
     second = [*unit[:3], "SpatialDropout2D", *unit[3:]]
     begin = ["InputLayer", "ZeroPadding2D", "Conv2D", "BatchNormalization", "ReLU"]
     pools = ["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Concatenate"]
-    model = build_wrn(NetworkSettings(width=2, units=2), **PATCH)
-    end = ["ReLU", *pools, "Dropout", "Dense"]
-    assert kinds(model) == [*begin, *unit, "AveragePooling2D", *second, *end]
-    first, *others = (layer for layer in model.layers if type(layer).__name__ == "Conv2D")
-    assert first.kernel_size == (44, 5)
+    model = build_wrn(NetworkSettings(width=2, units=3), **PATCH)
+    end = ["Concatenate", "Conv2D", "BatchNormalization", "ReLU", *pools, "Dropout", "Dense"]
+    third = [*second, "ReLU"]
+    # The second unit's ReLU comes when the third has been built: both give to what aggregates.
+    found = kinds(model)
+    assert found[: len(begin) + len(unit) + 1] == [*begin, *unit, "AveragePooling2D"]
+    assert sorted(found[len(begin) + len(unit) + 1 : -len(end)]) == sorted([*third, *third])
+    assert found[-len(end) :] == end
+    first, *others, aggregate = (
+        layer for layer in model.layers if type(layer).__name__ == "Conv2D"
+    )
+    assert (first.kernel_size, aggregate.kernel_size) == ((44, 5), (1, 1))
     assert {layer.kernel_size for layer in others} == {(1, 3)}
     assert {layer.filters for layer in (first, *others)} == {32}
+    assert (aggregate.input.shape[-1], aggregate.filters) == (64, 48)
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "origin"])

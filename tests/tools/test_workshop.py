@@ -116,7 +116,7 @@ def test_the_report_of_quantizing(cast, patches, training, capsys):
     run("quantize", training, patches, "--to", again, "--name", "聞き分け", "--licence", "CC0-1.0")
     out = capsys.readouterr().out
     assert "150 windows validated on" in out
-    assert "5 CONV_2D" in out
+    assert "6 CONV_2D" in out
     card = load_cast(again).card
     assert (card.name, card.licence) == ("聞き分け", "CC0-1.0")
     assert card.trained_on == "400 patches of 1 recordings"
