@@ -87,6 +87,7 @@ class FileSource:
         self.channels = 0
         self._file: Any = None
         self._next: NDArray[np.float32] = np.empty((0, 0), np.float32)
+        self._broken: Exception | None = None
         self._delivered = 0
         self._begun_at: float | None = None
 
@@ -110,10 +111,12 @@ class FileSource:
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self._delivered = 0
+        self._broken = None
         try:
             check_form(self.sample_rate, self.channels, self.name, SourceError)
             self._next = self._decode()
             if not len(self._next):
+                self._raise_if_broken()
                 raise SourceError(f"{self.path} holds no sound: its length is zero")
         except SourceError:
             self.__exit__(None, None, None)
@@ -141,6 +144,7 @@ class FileSource:
         need_open(self._file, self.name)
         block = self._next
         if not len(block):
+            self._raise_if_broken()
             return None
         if self.realtime:
             # From the start of the file each time, so that no delay adds to the next.
@@ -164,8 +168,14 @@ class FileSource:
                 self.block_frames, dtype="float32", always_2d=True
             )
         except soundfile.SoundFileError as error:
-            raise SourceError(f"{self.path} is damaged: {_reason(error)}") from error
+            # Told only when all that could be read has been delivered.
+            self._broken = error
+            return np.empty((0, self.channels), np.float32)
         return block
+
+    def _raise_if_broken(self) -> None:
+        if self._broken is not None:
+            raise SourceError(f"{self.path} is damaged: {_reason(self._broken)}") from self._broken
 
     def _refuse_what_is_no_file(self) -> None:
         need_text(self.path, SourceError)

@@ -1,4 +1,4 @@
-"""The network: the wide residual net of the origin, as a Keras model.
+"""The network, as a Keras model: the origin's wide residual net, or one like it over time.
 
 Importing this module does not load Keras; building a model does.
 """
@@ -23,7 +23,8 @@ class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     width : int > 0
-        Factor on the filters: 16 at width 1; over patches 16, 32 and 64 in the three blocks.
+        Factor on the filters: 16 at width 1; over patches 16, 32 and 64 in the three blocks, over
+        time 24 in the last convolution.
     units : int > 0
         Residual units, over patches in each block.
     over : {"time", "patch"}
@@ -80,7 +81,8 @@ def build_wrn(
     Over time: a first convolution over all coefficients and 5 frames, then units
     conv-BN-ReLU-conv-BN around an identity, whose normalisations an int8 network has folded into
     the convolutions; half as many frames from the second unit on. What each unit gives from then
-    on is aggregated [3]_, and its mean and maximum over time are what names a voice.
+    on (of a single unit what that gives) is aggregated by a convolution over all of it at each
+    frame [3]_, whose mean and maximum over time are what names a voice.
 
     References
     ----------

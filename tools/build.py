@@ -8,6 +8,7 @@ in rooms, behind channels, at any level, the beginnings of turns and their ends.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from collections import defaultdict
@@ -33,6 +34,7 @@ from .clips import (
     find_sounds,
     find_stray,
     find_unsorted,
+    length_s,
     read_clip,
     read_sound,
     resample,
@@ -57,9 +59,11 @@ _MADE_S = 8.0
 # neither. The second is quieter by up to this.
 _BOTH_SHARE = 0.5
 _BOTH_DB = 12.0
-# Of those that are given so much in all, from as many files as can have at least so much of it:
-# somebody's whole music would fill the disk, and more than a training hears is of no use.
+# Of those that are given so much in all: somebody's whole music would fill the disk, and more than
+# a training hears is of no use. Of one file at most so much, which is held in memory, and where
+# there are very many, of fewer of them at least so much.
 _MOST_GIVEN_S = 7_200.0
+_MOST_OF_ONE_S = 600.0
 _LEAST_OF_ONE_S = 20.0
 
 Progress = Callable[[str, int, int], None]
@@ -275,12 +279,14 @@ def build(
         warnings.append(f"{unsorted} clips are not sorted yet, and are left out")
     warnings += [f"{path}: lies where no clip belongs; left out" for path in find_stray(folder)]
     given = {clip.path.resolve() for clip in clips}
-    others: dict[Path, None] = {}  # one that is given twice counts once
+    found: dict[Path, Path] = {}  # by where it is: one that is given twice counts once
     for place in backgrounds:
         its = find_sounds(place)
         if not its:
             raise ClipError(f"{place}: holds no sound file to lay under the voices")
-        others |= {path: None for path in its if path.resolve() not in given}
+        for path in its:
+            found.setdefault(path.resolve(), path)
+    others = [path for where, path in found.items() if where not in given]
     voices = sorted({clip.voice for clip in clips if clip.voice is not None})
     portraits = {v: path for v, path in find_portraits(folder).items() if v in voices}
     members: dict[tuple[str, str], str] = {}
@@ -324,9 +330,7 @@ def build(
             warnings += planned.warnings
             parts = [planned.parts.get(clip) for clip in clips]
             spoken_s = sum(s for clip, s in seconds.items() if planned.parts[clip] == "train")
-            beds = _backgrounds(
-                clips, parts, [*others], spoken_s, recipe, bed_sounds, tell, warnings
-            )
+            beds = _backgrounds(clips, parts, others, spoken_s, recipe, bed_sounds, tell, warnings)
             starts = _starts(folder, clips, card.recordings, warnings)
             patches = _Patches(recipe, card, clips, parts, heard, starts, beds)
             for shard in range(shards := -(-len(patches) // SHARD)):
@@ -505,18 +509,14 @@ def _backgrounds(
     """
     rate = recipe.features.sample_rate
     shortest = max(rate, recipe.features.patch_samples)
-    longest_s = max(_LEAST_OF_ONE_S, _MOST_GIVEN_S / max(1, len(others)))
-    taken = min(len(others), int(_MOST_GIVEN_S / _LEAST_OF_ONE_S))
-    if taken < len(others):
-        warnings.append(f"background: of {len(others)} files given {taken} are enough, and taken")
-        others = [others[len(others) * number // taken] for number in range(taken)]
+    excerpts = _excerpts(others, warnings)
     given: dict[Part, list[tuple[int, Path]]] = {part: [] for part in PARTS}
-    for number, path in enumerate(others):
+    for number, path in enumerate(excerpts):
         given["validation" if number % 5 == 4 else "train"].append((-1, path))
-    if 0 < len(others) < 5:
+    if 0 < len(excerpts) < 5:
         warnings.append(
-            f"background: all {len(others)} files given are trained on, and only synthesized sound "
-            "is validated on; give five or more"
+            f"background: all {len(excerpts)} files given are trained on, and only synthesized "
+            "sound is validated on; give five or more"
         )
     for number, (clip, part) in enumerate(zip(clips, parts, strict=True)):
         if clip.voice is None and part is not None:
@@ -535,7 +535,8 @@ def _backgrounds(
         for done, (clip_number, path) in enumerate(paths):
             tell("reading background", done, len(paths))
             try:
-                y = read_sound(path, rate, longest_s=longest_s)
+                begin_s, longest_s = excerpts[path] if clip_number < 0 else (0.0, math.inf)
+                y = read_sound(path, rate, begin_s=begin_s, longest_s=longest_s)
                 keep(part, clip_number, trim_and_level(y, sample_rate=rate))
             except (ClipError, ValueError) as error:
                 warnings.append(f"{path}: cannot be used as background ({error}); left out")
@@ -559,6 +560,31 @@ def _backgrounds(
             keep(part, -1, first + gain * np.resize(second, len(first)))
     heard = sounds.all()
     return {part: [(clip, heard[number]) for number, clip in kept[part]] for part in PARTS}
+
+
+def _excerpts(paths: Sequence[Path], warnings: list[str]) -> dict[Path, tuple[float, float]]:
+    """Choose what to take of the backgrounds that are given: from when on, and how much at most.
+
+    All of it, if it is not too much; otherwise the same from the middle of each of the longer ones.
+    """
+    lengths = {path: length_s(path) for path in paths}
+
+    def total(longest_s: float) -> float:
+        return sum(min(one_s, longest_s) for one_s in lengths.values())
+
+    if total(_LEAST_OF_ONE_S) > _MOST_GIVEN_S:
+        # Too short pieces of too many: every other one, or third, and so on.
+        step = math.ceil(total(_LEAST_OF_ONE_S) / _MOST_GIVEN_S)
+        warnings.append(f"background: of {len(paths)} files given one in {step} is taken")
+        return _excerpts(paths[::step], warnings)
+    longest_s = _MOST_OF_ONE_S
+    while total(longest_s) > _MOST_GIVEN_S:
+        longest_s *= 0.98
+    if any(one_s > longest_s for one_s in lengths.values()):
+        warnings.append(
+            f"background: of the longer files given {longest_s:.0f} s are taken, from their middle"
+        )
+    return {path: (max(0.0, (one_s - longest_s) / 2), longest_s) for path, one_s in lengths.items()}
 
 
 def _digest(recipe: Recipe, files: Sequence[Path]) -> str:

@@ -409,7 +409,9 @@ def read_clip(path: Path, sample_rate: int, *, longest_pause_s: float) -> Audio:
     return shorten_pauses(y, sample_rate=sample_rate, longest=longest_pause_s)
 
 
-def read_sound(path: Path, sample_rate: int, *, longest_s: float = math.inf) -> Audio:
+def read_sound(
+    path: Path, sample_rate: int, *, begin_s: float = 0.0, longest_s: float = math.inf
+) -> Audio:
     """Read a sound file, mono, at a given rate; what is no number in it becomes 0.
 
     Parameters
@@ -418,15 +420,26 @@ def read_sound(path: Path, sample_rate: int, *, longest_s: float = math.inf) -> 
         Of the file.
     sample_rate : int > 0
         In Hz, that it is wanted at.
+    begin_s : float >= 0
+        What comes before is left.
     longest_s : float > 0
-        What comes later in it is left.
+        What comes after so much is left.
 
     Raises
     ------
     ClipError
         It cannot be read.
     """
-    return resample(*decode(read_bytes(path), path, longest_s=longest_s), sample_rate)
+    y, rate = decode(read_bytes(path), path, begin_s=begin_s, longest_s=longest_s)
+    return resample(y, rate, sample_rate)
+
+
+def length_s(path: Path) -> float:
+    """Give the length in seconds that a sound file says it has; 0 where it says nothing."""
+    try:
+        return float(soundfile.info(path).duration)
+    except (soundfile.SoundFileError, OSError):
+        return 0.0
 
 
 def read_bytes(path: Path) -> bytes:
@@ -443,7 +456,9 @@ def read_bytes(path: Path) -> bytes:
         raise ClipError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def decode(data: bytes, path: Path, *, longest_s: float = math.inf) -> tuple[Audio, int]:
+def decode(
+    data: bytes, path: Path, *, begin_s: float = 0.0, longest_s: float = math.inf
+) -> tuple[Audio, int]:
     """Decode a sound file, whatever length it says it has.
 
     Parameters
@@ -452,8 +467,10 @@ def decode(data: bytes, path: Path, *, longest_s: float = math.inf) -> tuple[Aud
         Of the file.
     path : Path
         What the error calls it.
+    begin_s : float >= 0
+        What comes before is left.
     longest_s : float > 0
-        What comes later is left.
+        What comes after so much is left.
 
     Returns
     -------
@@ -474,13 +491,16 @@ def decode(data: bytes, path: Path, *, longest_s: float = math.inf) -> tuple[Aud
             # Blocks as they come: a damaged file may claim to be longer than any memory, and in MP3
             # soundfile would tear the sound at each block, by seeking to where it is.
             file.seekable = lambda: False
-            most = longest_s * rate
+            skip, most = round(begin_s * rate), longest_s * rate
             while most > 0:
-                frames = math.ceil(min(_READ_FRAMES, most))
+                frames = math.ceil(min(_READ_FRAMES, skip + most))
                 if not len(block := file.read(frames, dtype="float32", always_2d=True)):
                     break
-                parts.append(to_mono(block)[0])
-                most -= len(block)
+                wanted = block[skip:]
+                skip -= len(block) - len(wanted)
+                most -= len(wanted)
+                if len(wanted):
+                    parts.append(to_mono(wanted)[0])
     except soundfile.SoundFileError as error:
         reason = getattr(error, "error_string", None) or one_line(error)
         raise ClipError(f"{path}: cannot be read as sound: {reason}") from None

@@ -35,6 +35,7 @@ from ..models.cast import Character
 FORMAT = "kikiwake-patches"
 VERSION = 1
 CARD_NAME = "patches.json"
+BEGUN = "begun"  # while it is built
 SHARD = 1024
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, ...] = ("train", "validation")
@@ -136,7 +137,7 @@ class DatasetWriter:
         self.folder = folder
         self.finished = False
         self._card = card
-        self._begun = folder / "begun"
+        self._begun = folder / BEGUN
         if (folder / CARD_NAME).exists():
             if card.made_of and _read_card(folder).made_of == card.made_of:
                 self.finished = True
@@ -333,15 +334,10 @@ def _read_card(folder: Path) -> DatasetCard:
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        unfinished = any(folder.glob("rows-*.npy"))
-        raise DatasetError(
-            f"{folder}: "
-            + (
-                "its building is not finished; start it again"
-                if unfinished
-                else "is no data set; kikiwake build makes one"
-            )
-        ) from None
+        why = "is no data set; kikiwake build makes one"
+        if (folder / BEGUN).exists():
+            why = "its building is not finished; start it again"
+        raise DatasetError(f"{folder}: {why}") from None
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
     try:

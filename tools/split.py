@@ -257,7 +257,9 @@ def split_before(recording: Path, folder: Path) -> Clips | None:
     except OSError as error:
         raise SplitError(f"{folder}: cannot be looked into: {error.strerror}") from None
     found = read_clips(folder)
-    if (found.recording, found.recording_bytes) != (recording.name, size):
+    # One that was damaged may have been mended since.
+    same = found.recording_bytes == size or found.broken
+    if found.recording != recording.name or not same:
         raise SplitError(
             f"{folder}: holds the clips of another recording, {found.recording} of "
             f"{found.recording_bytes} bytes; choose another folder with --to, or rename {recording}"

@@ -396,7 +396,8 @@ def _set_weights(model: keras.Model, start: Sequence[NDArray[Any]]) -> None:
                     f"the network to start from is of another form; --preset {preset} has it"
                 )
         raise TrainingError(
-            "the network to start from is for other features, or of a form that no preset has"
+            "the network to start from is for other features, or of a form that no preset has, as "
+            "those of earlier versions"
         )
     fits = [w.shape for w in weights] == [w.shape for w in start]
     model.set_weights([*start] if fits else [*start[:-head], *weights[-head:]])

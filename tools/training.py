@@ -350,7 +350,7 @@ def draw_curve(card: TrainingCard, path: Path) -> None:
     losses.plot(epochs, [e.loss for e in card.epochs], label="loss, training")
     losses.plot(epochs, [e.validation_loss for e in card.epochs], label="loss, validation")
     losses.set_xlabel("epoch")
-    losses.xaxis.get_major_locator().set_params(integer=True)
+    losses.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     losses.set_ylabel("loss")
     right = losses.twinx()
     right.plot(epochs, [100 * e.validation_top1 for e in card.epochs], "C2", label="right")
@@ -368,7 +368,8 @@ def card_of(text: bytes, path: Path) -> TrainingCard:
         return msgspec.json.decode(text, type=TrainingCard)
     except (ValueError, RecursionError) as error:
         raise TrainingError(
-            f"{path}: is damaged, or of another version of kikiwake: {error}"
+            f"{path}: is damaged, or of another version of kikiwake ({error}); remove "
+            f"{path.parent} and train again"
         ) from None
 
 

@@ -218,8 +218,11 @@ def split(
         try:
             before = work.split_before(recording, folder)
             if before is not None and not again:
-                how = "" if before.cut == cut else ", in another way than asked for now"
-                say(f"{folder}: was split before{how}; --again does it anew")
+                why = before.broken and f", though {before.broken}"
+                unused = {} if by == "silence" else {"silence_db": before.cut.silence_db}
+                if before.cut != msgspec.structs.replace(cut, **unused):
+                    why += ", not as it would be now"
+                say(f"{folder}: was split before{why}; --again does it anew")
                 continue
             with console(stderr=True).status("") as status:
 
@@ -329,12 +332,14 @@ def build(
         ),
     ] = None,
     by: Annotated[
-        Literal["block", "origin"],
+        Literal["block", "origin"] | None,
         typer.Option(
-            help="With --from-devil-ear, what to validate on: the last fifth of each character's "
-            "windows, or the origin's own choice by chance, whose neighbours are in training."
+            help="With --from-devil-ear, what to validate on: block, the last fifth of each "
+            "character's windows, if nothing is said; or the origin's own choice by chance, whose "
+            "neighbours are in training.",
+            show_default=False,
         ),
-    ] = "block",
+    ] = None,
 ) -> None:
     """Make a data set to train on.
 
@@ -352,21 +357,23 @@ def build(
 
     warnings = []
     if from_devil_ear is not None:
-        if background or validate_on or copies:
+        if background or validate_on or copies or seed:
             raise KikiwakeError(
                 "with --from-devil-ear the windows are taken as they are: leave out --background, "
-                "--validate-on and --copies"
+                "--validate-on, --copies and --seed"
             )
         from .devil_ear import import_devil_ear
 
         with _alone(to):
-            import_devil_ear(from_devil_ear, to, by)
+            import_devil_ear(from_devil_ear, to, by or "block")
         if by == "origin":
             warnings.append(
                 "neighbours of the windows that are validated on are trained on; figures from this "
                 "split are better than the truth"
             )
     elif clips is not None:
+        if by is not None:
+            raise KikiwakeError("--by goes with --from-devil-ear")
         with extra("train", "composing patches"):
             from . import build as work
         recipe = work.Recipe(seed=seed, validate_on=tuple(validate_on or ()))

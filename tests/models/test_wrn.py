@@ -113,6 +113,12 @@ def test_over_time():
     assert (aggregate.input.shape[-1], aggregate.filters) == (64, 48)
 
 
+def test_over_time_of_a_single_unit():
+    model = build_wrn(NetworkSettings(width=1, units=1), **PATCH)
+    assert kinds(model).count("Concatenate") == 1  # of mean and maximum
+    assert np.asarray(model(np.zeros((1, 44, 44, 1), np.float32))).shape == (1, PATCH["n_classes"])
+
+
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "origin"])
 def test_every_preset_builds_and_runs(name):
     model = build_wrn(NETWORKS[name], n_coefficients=44, n_frames=44, n_classes=11)

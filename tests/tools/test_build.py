@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -264,20 +265,70 @@ def test_too_few_backgrounds_to_validate_on_are_told(clips, tmp_path):
     assert any("all 1 files given are trained on" in warning for warning in warnings)
 
 
-def test_of_all_of_somebodys_music_so_much_is_taken(clips, tmp_path):
-    for number in range(400):
-        write(tmp_path / "music" / f"{number:03}.wav", voice(110, 0.2))
+def taken(clips, tmp_path, lengths_s, monkeypatch, most_s=60.0):
+    """Build over music of these lengths; give the warnings, and what is read of the music."""
+    monkeypatch.setattr("kikiwake.tools.build._MOST_GIVEN_S", most_s)
+    monkeypatch.setattr("kikiwake.tools.build._MOST_OF_ONE_S", 30.0)
+    monkeypatch.setattr("kikiwake.tools.build._LEAST_OF_ONE_S", 2.0)
+    for number, seconds in enumerate(lengths_s):
+        write(tmp_path / "music" / f"{number:03}.wav", voice(110, seconds))
+    read = {}
+
+    def note(path, rate, **what):
+        y = read_sound(path, rate, **what)
+        if path.parent.name == "music":
+            read[path.name] = what["begin_s"], len(y) / rate
+        else:
+            read[path.parent.parent.name] = what["begin_s"], what["longest_s"]
+        return y
+
+    monkeypatch.setattr("kikiwake.tools.build.read_sound", note)
     _, warnings = build(clips, tmp_path / "patches", RECIPE, [tmp_path / "music"])
-    assert any("of 400 files given 360 are enough" in warning for warning in warnings)
+    return read, [w for w in warnings if "given" in w and "validated" not in w]
+
+
+def test_all_of_the_music_is_taken_if_it_is_not_too_much(clips, tmp_path, monkeypatch):
+    """However many files it is in."""
+    read, warnings = taken(clips, tmp_path, [0.5] * 40 + [25.0], monkeypatch)
+    assert not warnings
+    assert {seconds for name, (_, seconds) in read.items() if ".wav" in name} == {0.5, 25.0}
+
+
+def test_of_too_much_music_the_middle_of_the_longer_is_taken(clips, tmp_path, monkeypatch):
+    read, (warning,) = taken(clips, tmp_path, [40.0, 40.0, 40.0, 5.0, 5.0, 5.0], monkeypatch)
+    assert "from their middle" in warning
+    music = [read[f"{number:03}.wav"] for number in range(6)]
+    assert [seconds for _, seconds in music[3:]] == [5.0] * 3
+    for begin_s, seconds in music[:3]:
+        assert seconds == pytest.approx(15.0, abs=0.5)
+        assert begin_s == pytest.approx((40 - seconds) / 2, abs=0.01)
+    assert read["ep1"] == (0.0, math.inf)  # what was sorted is taken whole
+
+
+def test_of_very_many_files_not_all_are_taken(clips, tmp_path, monkeypatch):
+    read, warnings = taken(clips, tmp_path, [2.0] * 45, monkeypatch)
+    assert any("of 45 files given one in 2 is taken" in warning for warning in warnings)
+    assert sum(".wav" in name for name in read) == 23
+
+
+def test_a_folder_without_sounds_is_no_background(clips, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ClipError, match="empty: holds no sound file"):
+        build(clips, tmp_path / "patches", RECIPE, [tmp_path / "empty"])
 
 
 def test_a_sound_is_read_as_far_as_it_is_wanted(tmp_path):
-    y = voice(110, 3.0)
+    y = voice(110, 12.0)  # several blocks
     path = write(tmp_path / "long.wav", y)
-    assert len(read_sound(path, RATE)) == len(y)
-    np.testing.assert_array_equal(
-        read_sound(path, RATE, longest_s=1.5), read_sound(path, RATE)[: RATE * 3 // 2]
-    )
+    whole = read_sound(path, RATE)
+    assert len(whole) == len(y)
+    for begin_s, longest_s in ((0, 1.5), (0, 9), (5, 1), (4.5, 6), (11, 5), (13, 1)):
+        begin = round(begin_s * RATE)
+        np.testing.assert_array_equal(
+            read_sound(path, RATE, begin_s=begin_s, longest_s=longest_s),
+            whole[begin : begin + round(longest_s * RATE)],
+        )
+    assert len(read_sound(path, 8000, begin_s=5, longest_s=1)) == pytest.approx(8000, abs=2)
 
 
 def test_one_clip_of_each_is_refused(tmp_path):

@@ -95,6 +95,9 @@ class TestRefused:
             Dataset(tmp_path)
         with pytest.raises(DatasetError, match="is no data set"):
             Dataset(tmp_path / "nowhere")
+        (tmp_path / "begun").touch()
+        with pytest.raises(DatasetError, match="its building is not finished"):
+            Dataset(tmp_path)
 
     @pytest.mark.parametrize("name", ["mfcc-0001.npy", "rows-0002.npy", "patches.json"])
     @pytest.mark.parametrize("how", ["cut", "other", "gone", "nonsense"])

@@ -230,6 +230,12 @@ def test_rounding_is_trained_back(patches, tmp_path):
     ("arguments", "message"),
     [
         (["train", "{nothing}"], "is no data set"),
+        (["train", "{file}"], "is no data set; kikiwake build makes one"),
+        (["quantize", "{file}", "{patches}"], "holds no training; kikiwake train makes one"),
+        (["quantize", "{training}", "{patches}", "--to", "."], "is a folder; name the cast file"),
+        (["build", "--from-devil-ear", "x", "--seed", "5"], "are taken as they are: leave out"),
+        (["build", "--from-devil-ear", "x", "--background", "."], "are taken as they are"),
+        (["build", ".", "--by", "origin"], "--by goes with --from-devil-ear"),
         (["train", "{patches}", "--preset", "huge"], "huge"),
         (["train", "{patches}", "--to", "{file}/t"], "cannot be written to"),
         (["train", "{patches}", "--start", "starter"], "is for other features, or of"),
