@@ -343,6 +343,7 @@ def weights_to_start(source: Path) -> list[NDArray[Any]]:
 def draw_curve(card: TrainingCard, path: Path) -> None:
     """Draw the course of a training as a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     epochs = np.arange(1, len(card.epochs) + 1)
     figure = Figure((8, 4.5), layout="constrained")
@@ -350,7 +351,7 @@ def draw_curve(card: TrainingCard, path: Path) -> None:
     losses.plot(epochs, [e.loss for e in card.epochs], label="loss, training")
     losses.plot(epochs, [e.validation_loss for e in card.epochs], label="loss, validation")
     losses.set_xlabel("epoch")
-    losses.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    losses.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     losses.set_ylabel("loss")
     right = losses.twinx()
     right.plot(epochs, [100 * e.validation_top1 for e in card.epochs], "C2", label="right")
