@@ -165,7 +165,7 @@ def test_show_is_a_table_without_a_terminal(cast, starter) -> None:
     assert lines["sampling rate"] == "44100 Hz"
     assert lines["patch"].startswith("0.5 s in 44 frames")
     assert lines["coefficients"] == "44 MFCCs of 128 mel bands, 0 to 22050 Hz"
-    assert re.fullmatch(r"int8, 3\d{5} parameters, 359 kB", lines["network"])
+    assert re.fullmatch(r"int8, 3\d{5} parameters, 417 kB", lines["network"])
     assert starter.card.network_sha256.startswith(lines["sha256"])
     assert lines["calibration"] == "temperature 1"
     headings, *rows = (line.split("\t") for line in characters.splitlines())
