@@ -162,6 +162,11 @@ class Recognizer:
         self._told: State = "listening"
 
     @property
+    def config(self) -> Path | None:
+        """The config file that it follows, there or not; None where settings were given."""
+        return self._file.path if self._file else None
+
+    @property
     def latest(self) -> Result | None:
         """The newest result, None before the first; from any thread, at any time."""
         return self._latest

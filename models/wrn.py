@@ -121,9 +121,9 @@ def _over_time(x: keras.KerasTensor, settings: NetworkSettings) -> keras.KerasTe
     filters = FIRST_FILTERS * settings.width
 
     def conv(
-        x: keras.KerasTensor, filters: int, size: tuple[int, int], padding: str = "same"
+        x: keras.KerasTensor, outputs: int, size: tuple[int, int], padding: str = "same"
     ) -> keras.KerasTensor:
-        x = layers.Conv2D(filters, size, padding=padding, use_bias=False)(x)
+        x = layers.Conv2D(outputs, size, padding=padding, use_bias=False)(x)
         return layers.BatchNormalization()(x)
 
     x = layers.ZeroPadding2D(((0, 0), (2, 2)))(x)

@@ -133,7 +133,7 @@ def show(
         else:
             window.tell("")
 
-    tray = Tray(window, said, application.quit, use_cast)
+    tray = Tray(window, said, application.quit, use_cast, recognizer.config)
     tray.name_cast(cast.card.name)
     bridge = Bridge()
     bridge.cast_changed.connect(window.set_cast)

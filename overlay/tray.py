@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, QUrl
 from PySide6.QtGui import (
@@ -40,6 +41,8 @@ class Tray:
         Ends the program.
     use_cast : callable
         Has the cast of a file used from now on.
+    config : Path, optional
+        The config file to be opened; by default the user's own.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Tray:
         words: Words,
         quit_: Callable[[], None],
         use_cast: Callable[[str], None],
+        config: Path | None = None,
     ) -> None:
         self._window, self._words, self._use_cast = window, words, use_cast
         self._dialog: QFileDialog | None = None
@@ -69,7 +73,7 @@ class Tray:
         self.pause = QAction(words.pause, self.menu, checkable=True)
         self.pause.triggered.connect(self._pause)
         self.config = QAction(words.config, self.menu)
-        self.config.triggered.connect(open_config)
+        self.config.triggered.connect(lambda: open_config(config or config_path()))
         self.quit = QAction(words.quit, self.menu)
         self.quit.triggered.connect(quit_)
         self.menu.addActions([self.click_through, self.pause])
@@ -136,9 +140,8 @@ class Tray:
         self.menu.popup(where)
 
 
-def open_config() -> None:
-    """Open the config file in the user's editor; the default one is written where there is none."""
-    path = config_path()
+def open_config(path: Path) -> None:
+    """Open a config file in the user's editor; the default one is written where there is none."""
     try:
         if not path.exists():
             write_file(path, default_toml().encode())

@@ -723,7 +723,8 @@ def test_the_grip_stays_with_the_card(
 def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     one = play()
     ended, chosen = [], []
-    menu = Tray(one.window, IN_JAPANESE, lambda: ended.append(1), chosen.append)
+    mine = tmp_path / "mine.toml"
+    menu = Tray(one.window, IN_JAPANESE, lambda: ended.append(1), chosen.append, mine)
     menu.name_cast("R & D")
     assert menu.cast.text() == "キャスト：R && D…"
     (tmp_path / "show.cast").write_bytes(b"")
@@ -750,7 +751,8 @@ def test_menu(play: Play, cast: Cast, monkeypatch: pytest.MonkeyPatch, tmp_path:
         tray_module.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile())
     )
     menu.config.trigger()
-    assert "[gate]" in Path(opened[0]).read_text(encoding="utf-8")
+    assert opened == [str(mine)]
+    assert "[gate]" in mine.read_text(encoding="utf-8")
     menu.quit.trigger()
     assert ended
     menu.close()
