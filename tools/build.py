@@ -24,7 +24,7 @@ from ..errors import CastError
 from ..features.mfcc import mfcc
 from ..features.settings import FeatureSettings
 from ..models.cast import PORTRAITS, Character
-from .cast_files import picture_format, read_picture
+from .cast_files import check_name, picture_format, read_picture
 from .clips import (
     Audio,
     ClipError,
@@ -172,9 +172,12 @@ def plan(seconds: Mapping[ClipFile, float], validate_on: Sequence[str] = ()) -> 
             )
     nobody = [clip for clip in seconds if clip.voice is None]
     if nobody and not any(clip in held_out for clip in nobody):
-        held_out.update(_last_fifth(nobody, seconds))
+        last = _last_fifth(nobody, seconds)
+        held_out.update(last)
         warnings.append(
             f"background: is validated on clips of recordings that it is trained on; {better}"
+            if last
+            else "background: has one clip only, which is trained on; synthesized sound validates"
         )
     parts: dict[ClipFile, Part] = {
         clip: "validation" if clip in held_out else "train" for clip in seconds
@@ -273,6 +276,8 @@ def build(
         The data set cannot be written, or there is a finished one.
     """
     tell = progress or (lambda what, done, of: None)
+    if (folder / TABLE).exists():
+        raise ClipError(f"{folder}: is the folder of one recording; name the folder that it is in")
     clips = find_clips(folder)
     warnings: list[str] = []
     if unsorted := len(find_unsorted(folder)):
@@ -288,6 +293,12 @@ def build(
             found.setdefault(path.resolve(), path)
     others = [path for where, path in found.items() if where not in given]
     voices = sorted({clip.voice for clip in clips if clip.voice is not None})
+    for actor, name in voices:
+        try:
+            check_name("actor", actor)
+            check_name("character", name)
+        except CastError as error:
+            raise ClipError(f"{folder}: {error}; rename the folder") from None
     portraits = {v: path for v, path in find_portraits(folder).items() if v in voices}
     members: dict[tuple[str, str], str] = {}
     for voice, path in portraits.items():
@@ -310,9 +321,10 @@ def build(
     )
     writer = DatasetWriter(to, card)
     if writer.finished:
-        return card, ["the data set was there already, made of the same clips"]
+        return card, [*writer.warnings, "the data set was there already, made of the same clips"]
     for voice, member in members.items():
         writer.add_portrait(member, portraits[voice])
+    unread: list[str] = []
     try:
         rate = recipe.features.sample_rate
         with _Sounds(to) as sounds, _Sounds(to) as bed_sounds:
@@ -321,9 +333,10 @@ def build(
                 try:
                     y = read_clip(clip.path, rate, longest_pause_s=MAX_TAIL_S)
                 except ClipError as error:
-                    warnings.append(f"{error}; left out")
+                    unread.append(str(error))
                 else:
                     sounds.add(number, y)
+            warnings += [f"{error}; left out" for error in unread]
             heard = sounds.all()
             seconds = {clips[n]: len(y) / rate for n, y in heard.items()}
             planned = plan(seconds, recipe.validate_on)
@@ -331,14 +344,19 @@ def build(
             parts = [planned.parts.get(clip) for clip in clips]
             spoken_s = sum(s for clip, s in seconds.items() if planned.parts[clip] == "train")
             beds = _backgrounds(clips, parts, others, spoken_s, recipe, bed_sounds, tell, warnings)
-            starts = _starts(folder, clips, card.recordings, warnings)
+            starts = _starts(folder, clips, seconds, card.recordings, warnings)
             patches = _Patches(recipe, card, clips, parts, heard, starts, beds)
             for shard in range(shards := -(-len(patches) // SHARD)):
                 if not writer.has(shard):
                     writer.write(shard, *patches.shard(shard, tell))
     except OSError as error:
         raise DatasetError(f"{to}: cannot be written: {error.strerror}") from None
-    writer.finish(shards)
+    except ClipError as error:
+        if not unread:
+            raise
+        count = "a clip" if len(unread) == 1 else f"{len(unread)} clips"
+        raise ClipError(f"{error}; {count} could not be used, the first: {unread[0]}") from None
+    writer.finish(shards, warnings)
     return card, warnings
 
 
@@ -467,11 +485,16 @@ class _Patches:
 
 
 def _starts(
-    folder: Path, clips: Sequence[ClipFile], recordings: Sequence[str], warnings: list[str]
+    folder: Path,
+    clips: Sequence[ClipFile],
+    seconds: Mapping[ClipFile, float],
+    recordings: Sequence[str],
+    warnings: list[str],
 ) -> list[tuple[int, float]]:
     """Tell the recording of each clip, and the second of it that the clip begins at.
 
-    Of clips that `kikiwake split` has not made nothing is known but their order.
+    Of clips that `kikiwake split` has not made nothing is known but their order: they are taken to
+    follow each other.
     """
     tables: dict[str, dict[str, Clip]] = {}
     ends = [0.0] * len(recordings)
@@ -489,7 +512,10 @@ def _starts(
         recording = recordings.index(clip.recording)
         known = tables[clip.recording].get(clip.path.name)
         out.append((recording, ends[recording] if known is None else known.start_s))
-        ends[recording] = ends[recording] + 1.0 if known is None else known.end_s
+        if known is None:
+            ends[recording] += seconds.get(clip, 0.0)
+        else:
+            ends[recording] = known.end_s
     return out
 
 

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from .score import Segment
 
 REFRESHES_PER_S = 12
+# Of a path that a command asks about, wherever it does.
+_UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 app = typer.Typer(
     add_completion=False,
@@ -87,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app(args=None if arguments is None else list(arguments), prog_name="kikiwake")
         except OSError as error:
             # Help, too, may be written to a pipe that is closed or a disk that is full.
+            if error.filename is not None and error.errno in _UNREACHABLE:
+                raise KikiwakeError(f"{error.filename}: {error.strerror}") from None
             if error.errno not in (errno.EPIPE, errno.ENOSPC):
                 raise
             raise OutputError(f"{lost_output(error)}: {error.strerror}") from None

@@ -42,6 +42,7 @@ OWN_FOLDER = ".kikiwake"
 # Of a portrait; the second is the origin's.
 _PORTRAIT_STEMS = ("portrait", "image")
 _READ_FRAMES = 1 << 16
+_UNKNOWN_FRAMES = 1 << 62  # what libsndfile says of a stream is more
 
 _TRIM_DB = -42.0  # below the loudest frame: silence at the ends
 _TRIM_PAD_S = 0.02
@@ -437,7 +438,8 @@ def read_sound(
 def length_s(path: Path) -> float:
     """Give the length in seconds that a sound file says it has; 0 where it says nothing."""
     try:
-        return float(soundfile.info(path).duration)
+        info = soundfile.info(path)
+        return 0.0 if info.frames >= _UNKNOWN_FRAMES else float(info.duration)
     except (soundfile.SoundFileError, OSError):
         return 0.0
 

@@ -19,6 +19,7 @@ Nothing in it is executed on reading: there is no pickle.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,7 @@ BEGUN = "begun"  # while it is built
 SHARD = 1024
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, ...] = ("train", "validation")
+_AGAIN = "remove {} and build the data set again"
 
 ROW = np.dtype(
     [
@@ -97,6 +99,8 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
         Whatever tells one data set from another: a digest of all that decides what it holds.
     shards : tuple of int
         Patches in each shard.
+    warnings : tuple of str
+        What was wrong with what it was made of, for people.
     """
 
     format: Literal["kikiwake-patches"] = "kikiwake-patches"
@@ -109,6 +113,7 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
     copies: int = 1
     made_of: str = ""
     shards: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_classes(self) -> int:
@@ -124,7 +129,14 @@ class DatasetWriter:
     folder : Path
         Of the data set. It is made where it is not there.
     card : DatasetCard
-        Without its `shards`.
+        Without its `shards` and `warnings`.
+
+    Attributes
+    ----------
+    finished : bool
+        This data set is there already.
+    warnings : tuple of str
+        Of the one that is.
 
     Raises
     ------
@@ -136,11 +148,13 @@ class DatasetWriter:
     def __init__(self, folder: Path, card: DatasetCard) -> None:
         self.folder = folder
         self.finished = False
+        self.warnings: tuple[str, ...] = ()
         self._card = card
         self._begun = folder / BEGUN
         if (folder / CARD_NAME).exists():
-            if card.made_of and _read_card(folder).made_of == card.made_of:
-                self.finished = True
+            found = _read_card(folder)
+            if card.made_of and found.made_of == card.made_of:
+                self.finished, self.warnings = True, found.warnings
                 return
             raise DatasetError(
                 f"{folder}: holds a data set; remove it, or choose another folder with --to"
@@ -207,10 +221,10 @@ class DatasetWriter:
         except OSError as error:
             raise DatasetError(f"{picture}: cannot be copied: {error.strerror}") from None
 
-    def finish(self, shards: int) -> None:
+    def finish(self, shards: int, warnings: Sequence[str] = ()) -> None:
         """Close the data set, which holds so many shards."""
         counts = tuple(len(_load(_rows_file(self.folder, shard))) for shard in range(shards))
-        card = msgspec.structs.replace(self._card, shards=counts)
+        card = msgspec.structs.replace(self._card, shards=counts, warnings=tuple(warnings))
         text = msgspec.json.format(msgspec.json.encode(card), indent=2)
         target = self.folder / CARD_NAME
         try:
@@ -259,7 +273,7 @@ class Dataset:
                 if found.shape != wanted or found.dtype != kind:
                     raise DatasetError(
                         f"{file}: is damaged: holds {found.dtype} of shape {found.shape}, "
-                        f"need {kind} of shape {wanted}; build the data set again"
+                        f"need {kind} of shape {wanted}; {_AGAIN.format(folder)}"
                     )
         self.rows: NDArray[np.void] = np.concatenate([np.empty(0, ROW), *rows])
         self._begin = np.concatenate([[0], np.cumsum(self.card.shards, dtype=np.int64)])
@@ -317,10 +331,13 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 def _load(path: Path, mapped: bool = False) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: is missing; {_AGAIN.format(path.parent)}") from None
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
-        raise DatasetError(f"{path}: is damaged ({error}); build the data set again") from None
+    # A damaged head of a file makes the reader fail in many ways.
+    except Exception as error:
+        raise DatasetError(f"{path}: is damaged ({error}); {_AGAIN.format(path.parent)}") from None
     return array
 
 

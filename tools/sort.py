@@ -862,7 +862,7 @@ def read_labels(table: Path, session: Session) -> tuple[list[Row], list[str]]:
     wrong: list[str] = []
     seen: dict[int, int] = {}
     targets: set[tuple[Path, str]] = set()
-    spellings: dict[str, Label] = {}
+    spellings: dict[str, str] = {}
     while True:
         try:
             cells = next(reader, None)
@@ -883,15 +883,19 @@ def read_labels(table: Path, session: Session) -> tuple[list[Row], list[str]]:
             character = cells[columns[2]] if len(cells) > columns[2] else ""
             one = places.find(where)
             label = session.find(_table_label(actor, character))
-            other = spellings.setdefault(name_key("/".join(label)), label)
-            if other != label:
-                raise SortError(f"{label} is written {other} above; choose one")
+            for name in (label.actor, "/".join(label)):
+                above = spellings.setdefault(name_key(name), name)
+                if above != name:
+                    raise SortError(f"{name} is written {above} above; choose one")
             if one in seen:
                 raise SortError(f"{shown(where)!r} is in line {seen[one]}, too")
             seen[one] = line
             clip = session.clips[one]
             target = clip.home / label.folder / clip.path.name
             key = clip.home, name_key(str(label.folder / clip.path.name))
+            for place in (clip.home / label.actor, target.parent):
+                if place.exists() and not place.is_dir():
+                    raise SortError(f"{place} is a file; choose another name")
             if clip.label != label and (target.exists() or key in targets):
                 raise SortError(f"{target} is there already; nothing is written over")
             targets.add(key)

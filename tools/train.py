@@ -138,7 +138,8 @@ def train(
         before = card_of(text.tobytes(), folder / STATE)
     elif (folder / CARD).exists():
         before = read_card(folder)
-    elif not is_empty(folder):
+    # Weights are the first that an epoch writes: alone, they are of one that did not get further.
+    elif not is_empty(folder, WEIGHTS):
         raise TrainingError(
             f"{folder}: is not empty, and no training; choose another folder with --to"
         )

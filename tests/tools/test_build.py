@@ -248,6 +248,21 @@ def test_a_damaged_shard_is_made_again(clips, tmp_path):
     assert (to / "patches.json").read_bytes() == card
 
 
+def test_a_damaged_head_of_a_shard_is_named(clips, tmp_path):
+    build(clips, tmp_path / "patches", RECIPE)
+    file = tmp_path / "patches" / "rows-0000.npy"
+    data = file.read_bytes()
+    for damaged in (data[:40] + b"{" + data[41:], data[:50]):
+        file.write_bytes(damaged)
+        with pytest.raises(
+            DatasetError, match=r"rows-0000\.npy: is damaged .*; remove .*patches and"
+        ):
+            Dataset(tmp_path / "patches")
+    file.unlink()
+    with pytest.raises(DatasetError, match=r"rows-0000\.npy: is missing; remove .*patches and"):
+        Dataset(tmp_path / "patches")
+
+
 def test_a_background_is_never_in_both_parts(clips, tmp_path):
     """Though it is given twice."""
     _, warnings = build(
@@ -311,6 +326,17 @@ def test_of_very_many_files_not_all_are_taken(clips, tmp_path, monkeypatch):
     assert sum(".wav" in name for name in read) == 23
 
 
+def test_a_background_that_does_not_say_its_length_is_taken(clips, tmp_path):
+    """As a program that writes to a pipe leaves it."""
+    song = tmp_path / "beds" / "song.flac"
+    data = bytearray(write(song, voice(50, 3.0)).read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    song.write_bytes(data)
+    _, warnings = build(clips, tmp_path / "patches", RECIPE, [song.parent])
+    assert not [warning for warning in warnings if "song" in warning or "longer" in warning]
+
+
 def test_a_folder_without_sounds_is_no_background(clips, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ClipError, match="empty: holds no sound file"):
@@ -346,6 +372,42 @@ def test_bad_clips_are_left_out_and_named(clips, tmp_path):
     _, warnings = build(clips, tmp_path / "patches", RECIPE)
     for name in ("0010", "0011", "0012"):
         assert any(f"{name}.wav" in warning and "left out" in warning for warning in warnings)
+    _, again = build(clips, tmp_path / "patches", RECIPE)
+    assert again == [*warnings, "the data set was there already, made of the same clips"]
+
+
+def test_an_error_that_is_of_clips_left_out_says_so(clips, tmp_path):
+    for path in clips.rglob("*.wav"):
+        if path.parent.name in ("Ken", "みお🎵"):
+            path.write_text("no sound")
+    with pytest.raises(ClipError, match=r"hold Hana \(Aoi\) only.*; 16 clips could .*0000\.wav: "):
+        build(clips, tmp_path / "patches", RECIPE)
+
+
+@pytest.mark.parametrize("name", ["b\u2066c", "x" * 101, "of Aoi "])
+def test_a_name_that_no_cast_may_have_is_refused(clips, tmp_path, name):
+    for recording in ("ep1", "ep2"):
+        (clips / recording / "Aoi" / "Ken").rename(clips / recording / "Aoi" / name)
+    with pytest.raises(ClipError, match=r"character name .* allowed: .*; rename the folder"):
+        build(clips, tmp_path / "patches", RECIPE)
+
+
+def test_the_folder_of_one_recording_is_refused(clips, tmp_path):
+    (clips / "ep1" / "clips.json").touch()
+    with pytest.raises(ClipError, match="is the folder of one recording; name the folder that it"):
+        build(clips / "ep1", tmp_path / "patches", RECIPE)
+
+
+def test_clips_that_nobody_knows_the_time_of_follow_each_other(clips, tmp_path):
+    build(clips, tmp_path / "patches", RECIPE)
+    rows = Dataset(tmp_path / "patches").rows
+    heard = rows[(rows["label"] < 3) & (rows["part"] == 1)]
+    assert len(heard) > 10
+    for recording in np.unique(heard["recording"]):
+        its = heard[heard["recording"] == recording]
+        its = its[np.argsort(its["time_s"], kind="stable")]
+        assert np.all(np.diff(its["clip"]) >= 0)
+        assert np.all(np.diff(its["time_s"]) >= 0.49)
 
 
 def test_a_voice_of_which_nothing_is_left_is_an_error(clips, tmp_path):

@@ -545,12 +545,34 @@ class TestTable:
             rows, _ = read_labels(table, session)
             assert session.clips[rows[0].clip].home == clips / "EP1"
 
+    def test_a_path_longer_than_there_can_be(self, tmp_path, capsys) -> None:
+        assert run("sort", tmp_path / ("あ" * 300), "--from", tmp_path / "labels.csv") == 1
+        said = capsys.readouterr().err
+        assert said.startswith("kikiwake: ")
+        assert said.count("\n") == 1
+
     def test_a_file_in_the_way(self, clips, tmp_path) -> None:
         make(clips, "ep1/a/b/0001.flac")
         table = self.table(tmp_path, "clip,actor,character", "ep1/0001.flac,a,b")
         with Session(clips) as session:
             assert read_labels(table, session)[1] == [
                 f"line 2: {clips / 'ep1/a/b/0001.flac'} is there already; nothing is written over"
+            ]
+
+        (clips / "ep1" / "notes").touch()
+        table = self.table(tmp_path, "clip,actor,character", "ep1/0001.flac,notes,b")
+        with Session(clips) as session:
+            assert read_labels(table, session)[1] == [
+                f"line 2: {clips / 'ep1/notes'} is a file; choose another name"
+            ]
+
+    def test_new_names_that_some_systems_take_for_the_same(self, clips, tmp_path) -> None:
+        rows = ("ep1/0001.flac,Anna,B", "ep1/0002.flac,anna,A", "ep1/0003.flac,Anna,b")
+        table = self.table(tmp_path, "clip,actor,character", *rows)
+        with Session(clips) as session:
+            assert read_labels(table, session)[1] == [
+                "line 3: anna is written Anna above; choose one",
+                "line 4: Anna/b is written Anna/B above; choose one",
             ]
 
     def test_folders_that_are_written_otherwise(self, tmp_path) -> None:
