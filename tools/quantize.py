@@ -415,9 +415,10 @@ def to_int8(model: keras.Model, representative: NDArray[np.float32]) -> bytes:
         try:
             archive.write_out(folder, verbose=False)
         except tf.errors.OpError as error:
+            why = error.message.rpartition("; ")[2].partition(" [Op:")[0]  # after whose it is
             raise TrainingError(
-                f"{tempfile.gettempdir()}: cannot be written ({error.message}); make room, or name "
-                "another folder for temporary files by TMPDIR"
+                f"{tempfile.gettempdir()}: cannot be written: {why}; make room, or name another "
+                "folder for temporary files by TMPDIR"
             ) from None
         with quiet_stderr():
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
