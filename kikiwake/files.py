@@ -30,12 +30,9 @@ def need_text(path: Path, error: type[KikiwakeError]) -> None:
         raise error(f"{shown}: its name is no UTF-8; rename it") from None
 
 
-def is_empty(folder: Path, *but: str) -> bool:
-    """Tell whether a folder holds nothing but hidden files, as locks and half-written ones are.
-
-    Files named in `but` do not count either.
-    """
-    return all(one.name.startswith(".") or one.name in but for one in folder.iterdir())
+def is_empty(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but hidden files, as locks and half-written ones are."""
+    return all(one.name.startswith(".") for one in folder.iterdir())
 
 
 @contextlib.contextmanager

@@ -138,12 +138,11 @@ def train(
         before = card_of(text.tobytes(), folder / STATE)
     elif (folder / CARD).exists():
         before = read_card(folder)
-    # Weights are the first that an epoch writes: alone, they are of one that did not get further.
-    elif not is_empty(folder, WEIGHTS):
+    elif not is_empty(folder):
         raise TrainingError(
             f"{folder}: is not empty, and no training; choose another folder with --to"
         )
-    if before is not None:
+    if before is not None and before.epochs:
         if msgspec.structs.replace(before, epochs=(), finished=False) != card:
             raise TrainingError(
                 f"{folder}: holds a training with other patches or settings; go on with those, "
@@ -154,6 +153,9 @@ def train(
         if not state:
             raise TrainingError(f"{folder}: its {STATE} is missing; remove it and train again")
         card = before
+    else:
+        # From now on, what is in there is a training's, however far its first epoch gets.
+        _write_card(folder, card)
     run = _Run(
         card,
         Batches(card, training, following, beds() if beds else None),
@@ -365,13 +367,15 @@ class _Run:
             write_weights(self._folder / WEIGHTS, self._averaged.get_weights())
         if not card.finished:
             write_weights(self._folder / STATE, [*state, np.frombuffer(text_of(card), np.uint8)])
-        try:
-            write_file(self._folder / CARD, text_of(card))
-            if card.finished:
+        _write_card(self._folder, card)
+        if card.finished:
+            try:
                 draw_curve(card, self._folder / CURVE)
                 (self._folder / STATE).unlink(missing_ok=True)
-        except OSError as error:
-            raise TrainingError(f"{self._folder}: cannot be written: {error.strerror}") from None
+            except OSError as error:
+                raise TrainingError(
+                    f"{self._folder}: cannot be written: {error.strerror}"
+                ) from None
 
     def _restore(self, state: Sequence[NDArray[Any]]) -> None:
         variables = self._variables()
@@ -379,6 +383,13 @@ class _Run:
             raise TrainingError(f"{self._folder}: its state is damaged; remove the folder")
         for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
+
+
+def _write_card(folder: Path, card: TrainingCard) -> None:
+    try:
+        write_file(folder / CARD, text_of(card))
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def _set_weights(model: keras.Model, start: Sequence[NDArray[Any]]) -> None:
