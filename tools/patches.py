@@ -2,9 +2,9 @@
 
 Live, a patch is rarely half a second of one clean voice. It holds the first moments of a turn
 after a pause or after somebody else's last word, the end of a word and some silence, a voice over
-music, and words that no clip holds. `PatchComposer` makes such patches from clips of single voices and from sound without
-speech, and labels them with whoever speaks at the end of the patch, which is what the screen
-should say.
+music, and words that no clip holds. `PatchComposer` makes such patches from clips of single voices
+and from sound without speech, and labels them with whoever speaks at the end of the patch, which
+is what the screen should say.
 """
 
 from __future__ import annotations
