@@ -46,7 +46,6 @@ from .split import TABLE, Clip, SplitError, read_clips
 from .starter.background import SAMPLE_RATE as _MADE_RATE
 from .starter.background import Kind, make_background
 
-_EDITION = 2  # raise it when the same clips give other patches; 1 had no voices of pieces
 VALIDATION_SHARE = 0.2
 # More than this of the sound is not given away for validation, whoever would stay without.
 _MOST_VALIDATION = 0.4
@@ -623,4 +622,4 @@ def _digest(recipe: Recipe, files: Sequence[Path]) -> str:
             f"{error.filename}: {error.strerror}; do not sort while building, and start again"
         ) from None
     known = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return hashlib.sha256(msgspec.json.encode((_EDITION, recipe, known))).hexdigest()
+    return hashlib.sha256(msgspec.json.encode((recipe, known))).hexdigest()

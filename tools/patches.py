@@ -2,9 +2,9 @@
 
 Live, a patch is rarely half a second of one clean voice. It holds the first moments of a turn
 after a pause or after somebody else's last word, the end of a word and some silence, a voice over
-music, and words that no clip holds. `PatchComposer` makes such patches from clips of single voices
-and from sound without speech, and labels them with whoever speaks at the end of the patch, which
-is what the screen should say.
+music. `PatchComposer` makes such patches from clips of single voices and from sound without
+speech, and labels them with whoever speaks at the end of the patch, which is what the screen
+should say.
 """
 
 from __future__ import annotations
@@ -29,9 +29,6 @@ MAX_TAIL_S = 0.2
 BACKGROUND_SHARE = 0.25
 # How loud a voice is above the music, in dB.
 SNR_DB = -5.0, 25.0
-# So many patches hold a voice in pieces; so many of these, so long, are from elsewhere in it.
-PIECED_SHARE, PIECE_SHARE = 0.5, 0.6
-PIECE_S, PIECE_FADE_S = (0.07, 0.17), 0.004
 # What sound has been sampled at on its way, by chance: the names must not depend on it.
 SAMPLE_RATES = 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000
 
@@ -130,7 +127,7 @@ class PatchComposer:
         number, clip = self._clip(label, rng)
         if kind < 0.55 and len(clip) > self._patch:  # in the midst of a clip
             begin = int(rng.integers(len(clip) - self._patch + 1))
-            voice = self._spoken(clip[begin : begin + self._patch], label, rng)
+            voice = clip[begin : begin + self._patch].copy()
         else:
             if kind < 0.88:  # its beginning
                 tail = 0
@@ -144,33 +141,12 @@ class PatchComposer:
                 begin = len(clip) + tail - self._patch
             voice = np.zeros(self._patch, np.float32)
             room = self._patch - tail - len(spoken)
-            voice[room : room + len(spoken)] = self._spoken(spoken, label, rng)
+            voice[room : room + len(spoken)] = spoken
             self._lead_in(voice[:room], label, rng)
         if rng.random() < 0.55:
             bed = self._cut(rng)
             voice = voice + bed * _gain_for_snr(voice, bed, rng.uniform(*SNR_DB))
         return voice, Origin(number, begin)
-
-    def _spoken(self, voice: _Float, label: int, rng: np.random.Generator) -> _Float:
-        """Copy a voice, often with other pieces of it in the place of some.
-
-        Nobody is to be known by the words that he happens to say.
-        """
-        voice = voice.copy()
-        if rng.random() < PIECED_SHARE:
-            begin, fade = 0, round(PIECE_FADE_S * self._rate)
-            while begin < len(voice) - 2 * fade:
-                length = min(int(rng.uniform(*PIECE_S) * self._rate), len(voice) - begin)
-                _, clip = self._clip(label, rng)
-                if rng.random() < PIECE_SHARE and 2 * fade < length <= len(clip):
-                    there = int(rng.integers(len(clip) - length + 1))
-                    share = np.ones(length, np.float32)
-                    share[:fade] = np.linspace(0, 1, fade, dtype=np.float32)
-                    share[-fade:] = share[:fade][::-1]
-                    old = voice[begin : begin + length]
-                    old += share * (clip[there : there + length] - old)
-                begin += length
-        return voice
 
     def _lead_in(self, before: _Float, label: int, rng: np.random.Generator) -> None:
         """Fill what comes before a clip: somebody else, the same voice, or, as it is, nobody."""

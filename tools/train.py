@@ -194,7 +194,7 @@ def train_on(
             raise TrainingError(
                 f"{data.folder}: holds no patches for {part}; build it of more clips"
             )
-    if data.card.background:  # composed: of pieces, and over backgrounds, already
+    if data.card.background:  # composed: over backgrounds already, which pieces would mix
         recipe = msgspec.structs.replace(recipe, beds=0, pieces=0)
     return train(
         *(data.patches(numbers[part]) for part in PARTS),

@@ -64,7 +64,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     pieces : float, 0 to 1
         Share of the patches that are put together, in pieces of a seventh to a third of a patch, of
         several of the same class, where the data set is not composed: nobody is to be known by the
-        words that he happens to say. Composed patches are of pieces already: see `.patches`.
+        words that he happens to say.
     beds : float, 0 to 1
         Share of the patches that a background is laid under, where the data set has none of its
         own: see `.cepstra`.

@@ -104,29 +104,6 @@ def test_the_label_is_whoever_speaks_at_the_end(monkeypatch):
     assert right > 0.97 * speaking
 
 
-def test_a_voice_is_often_of_pieces(monkeypatch):
-    """Of a character whose clips are two tones, one after the other."""
-    sounds = []
-
-    def listen(y, settings):
-        sounds.append(y)
-        return np.zeros((settings.n_mfcc, settings.patch_frames), np.float32)
-
-    def share_of_both():
-        sounds.clear()
-        composer = PatchComposer([[*low, *high], other], make_background(), SETTINGS)
-        labels = composer.compose(500, np.random.default_rng(0)).label
-        levels = np.array([voice_levels(y) for y in sounds])[labels == 0, :2]
-        return np.mean(levels.min(axis=1) > 0.1 * levels.max(axis=1))
-
-    monkeypatch.setattr(patches, "mfcc", listen)
-    low, high, other = ([tone(hz, 2.0)] for hz in VOICES_HZ)
-    of_pieces = share_of_both()
-    monkeypatch.setattr(patches, "PIECED_SHARE", 0)
-    # Of the half that is of pieces, most hold pieces of both.
-    assert 0.15 < of_pieces - share_of_both() < 0.5
-
-
 @pytest.mark.parametrize(
     "settings",
     [
