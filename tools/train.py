@@ -195,7 +195,7 @@ def train_on(
                 f"{data.folder}: holds no patches for {part}; build it of more clips"
             )
     if data.card.background:  # composed: over backgrounds already, which pieces would mix
-        recipe = msgspec.structs.replace(recipe, beds=0, pieces=0)
+        recipe = msgspec.structs.replace(recipe, beds=0.0, pieces=0.0)
     return train(
         *(data.patches(numbers[part]) for part in PARTS),
         network=network,
