@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 import threading
@@ -185,8 +186,9 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         Meta(
             ge=0.1,
             le=0.5,
-            description="Two voices that hold this share each for some time are said to speak at "
-            "once. 0.5: as good as never.",
+            description="Two voices that hold this share each for a tenth of a second are said to "
+            "speak at once. Smaller: two names more often, also where one speaks; 0.5: as good as "
+            "never.",
         ),
     ] = 0.3
     linger_ms: Annotated[
@@ -204,8 +206,9 @@ class SmoothingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         Meta(
             ge=0,
             le=60_000,
-            description="After a pause of this length, in milliseconds, what was heard before "
-            "says nothing about who speaks next.",
+            description="When the gate has been closed for this long, in milliseconds, what was "
+            "heard before says nothing about who speaks next. Longer: after a pause the same name "
+            "comes back sooner, another one later.",
         ),
     ] = 600.0
 
@@ -235,8 +238,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             ge=10,
             le=500,
             description="Time between two results, in milliseconds; rounded to whole frames of "
-            "the cast's features (11.6 ms for the starter cast). A device that is open keeps the "
-            "latency that fits the hop it was opened with.",
+            "the cast's features (11.6 ms for the starter cast). Longer: less work for the "
+            "computer, and names come later by about as much. How long the device itself takes is "
+            "settled when it is opened: start again after a large change.",
         ),
     ] = 25.0
     max_lag_ms: Annotated[
@@ -246,7 +250,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             le=3000,
             description="When recognition is behind the sound by more than this, in milliseconds, "
             "because the computer is busy, it jumps to the newest sound and counts what it skips. "
-            "Catching up with a second of sound takes some 20 ms.",
+            "Smaller: names are never much too late, and more is skipped. Catching up with a "
+            "second of sound takes some 20 ms.",
         ),
     ] = 1000.0
     gate: GateSettings = GateSettings()
@@ -394,6 +399,34 @@ def default_toml() -> str:
         lines += ["", *_comment(meta)]
         lines.append(f"{leaf} = {msgspec.json.encode(default).decode()}")
     return "\n".join(lines) + "\n"
+
+
+def value_of(settings: Settings, key: str) -> object:
+    """Give a setting by its dotted key, such as ``gate.hangover_ms``."""
+    return functools.reduce(getattr, key.split("."), settings)
+
+
+def toml_of(value: object) -> str:
+    """Write a setting's value as the config file has it."""
+    return msgspec.json.encode(value).decode()  # a JSON string or number is a TOML one
+
+
+def not_default(settings: Settings, *but: str) -> str:
+    """Say which settings are not the default, in a line; nothing where all are.
+
+    Parameters
+    ----------
+    settings : Settings
+        In effect.
+    *but : str
+        Keys that do not matter.
+    """
+    own = ", ".join(
+        f"{key} = {toml_of(value_of(settings, key))}"
+        for key, default, _ in setting_fields()
+        if key not in but and value_of(settings, key) != default
+    )
+    return own and f"settings not at their default: {own}"
 
 
 def setting_fields() -> Iterator[tuple[str, object, Meta]]:

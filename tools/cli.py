@@ -23,13 +23,15 @@ import typer
 
 from .. import __version__
 from ..engine.config import (
-    Settings,
     SettingsFile,
     config_path,
     default_toml,
     describe,
     load_settings,
+    not_default,
     setting_fields,
+    toml_of,
+    value_of,
 )
 from ..engine.result import Counters, Result, TurnTracker
 from ..errors import ConfigError, KikiwakeError, SourceError, one_line
@@ -228,8 +230,8 @@ def demo(
         _hear(recognizer, each, _has_window(overlay, _on_screen(as_json) and not fast))
     counters = results[-1].counters if results else Counters()
     _summarize(summarize_score(score(results, truth), counters), as_json)
-    if own := _differing(settings):
-        _summarize(f"settings not at their default: {', '.join(own)}", as_json)
+    if own := not_default(settings, "input"):
+        _summarize(own, as_json)
 
 
 @app.command()
@@ -430,9 +432,9 @@ def config(
         there = "is there" if path.exists() else "does not exist; --write makes it"
         say(f"# {path} {there}")
         for key, default, _ in setting_fields():
-            value = _setting(settings, key)
-            note = "" if value == default else f"  # default: {_toml(default)}"
-            say(f"{key} = {_toml(value)}{note}")
+            value = value_of(settings, key)
+            note = "" if value == default else f"  # default: {toml_of(default)}"
+            say(f"{key} = {toml_of(value)}{note}")
 
 
 def _write_config(path: Path, force: bool) -> None:
@@ -442,24 +444,6 @@ def _write_config(path: Path, force: bool) -> None:
         write_file(path, default_toml().encode())
     except OSError as error:
         raise ConfigError(f"config {path}: cannot be written: {error.strerror}") from None
-
-
-def _setting(settings: Settings, key: str) -> object:
-    return functools.reduce(getattr, key.split("."), settings)
-
-
-def _differing(settings: Settings) -> list[str]:
-    """Say which settings are not the default, but for what is listened to."""
-    return [
-        f"{key} = {_toml(_setting(settings, key))}"
-        for key, default, _ in setting_fields()
-        if key != "input" and _setting(settings, key) != default
-    ]
-
-
-def _toml(value: object) -> str:
-    # A JSON string or number is a TOML one.
-    return msgspec.json.encode(value).decode()
 
 
 def _summarize(summary: RenderableType, as_json: bool) -> None:

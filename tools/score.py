@@ -23,6 +23,7 @@ import msgspec
 from ..engine.result import Result, turns
 from ..errors import KikiwakeError
 
+_LONGEST_S = 1e6  # eleven days
 _OTHER_TYPES = {"SPKR-INFO", "LEXEME", "NON-LEX", "NON-SPEECH", "NOSCORE", "NO_RT_METADATA"}
 
 
@@ -354,6 +355,6 @@ def _seconds(text: str, what: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise TruthError(f"{what} is {text[:20]!r}, need seconds, 0 or more")
+    if not 0 <= seconds <= _LONGEST_S:
+        raise TruthError(f"{what} is {text[:20]!r}, need seconds, 0 to {_LONGEST_S:.0f}")
     return seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import soundfile
 
-from ..engine.config import load_settings
+from ..engine.config import load_settings, not_default
 from ..engine.recognizer import recognize_file
 from ..engine.result import Counters, Result
 from ..models.cast import Cast, load_cast
@@ -63,6 +63,8 @@ def evaluate_stream(cast: str, recordings: Sequence[Path], to: Path | None = Non
             heard.append(stream.Heard(recording.name, results, truth))
     for warning in _doubts(heard, judged):
         say(f"beware: {warning}")
+    if own := not_default(settings, "input", "cast"):
+        say(own)
     figures = stream.measure(heard, judged.card.characters)
     if len(figures.recordings) > 1:
         for each in figures.recordings:

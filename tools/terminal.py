@@ -30,6 +30,11 @@ def say(line: str | bytes) -> None:
         raise OutputError(f"{lost_output(error)}: {error.strerror}") from None
 
 
+def argument(path: object) -> str:
+    """Write a path as it is to be typed."""
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
 def lost_output(error: OSError) -> str:
     """Say why standard output cannot be written to."""
     return "a disk is full" if error.errno == errno.ENOSPC else "standard output was closed"

@@ -17,7 +17,7 @@ from ..files import locked
 from ..models.wrn import NETWORKS
 from ..vad.detector import DetectorName
 from .compose_cli import compose
-from .terminal import console, extra, progress_bar, say
+from .terminal import argument, console, extra, progress_bar, say
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -255,7 +255,7 @@ def sort(
             "--from",
             metavar="TABLE",
             help="Sort by a CSV table with the columns clip (a path below the folder), actor and "
-            "character, without a window.",
+            "character, without a window. The actor background, with no character, is nobody.",
         ),
     ] = None,
 ) -> None:
@@ -469,7 +469,7 @@ def train(
     say(
         f"{to}: {100 * best.validation_top1:.1f} % of validation windows right after epoch "
         f"{trained.card.best + 1}; its course is {to / training.CURVE}; next: "
-        f"kikiwake quantize {to} {patches}"
+        f"kikiwake quantize {argument(to)} {argument(patches)}"
     )
 
 
@@ -544,7 +544,11 @@ def quantize(
         raise KikiwakeError(f"{to}: cannot be written: {error.strerror}") from None
     for line in work.describe(report):
         say(line)
-    say(f"{to}: written; next: kikiwake evaluate {to} {patches}, or kikiwake run --cast {to}")
+    cast_file = argument(to)
+    say(
+        f"{to}: written; next: kikiwake evaluate {cast_file} {argument(patches)}, or kikiwake run "
+        f"--cast {cast_file}"
+    )
 
 
 def evaluate(
@@ -564,11 +568,16 @@ def evaluate(
         typer.Option("--stream", help="Name recordings as live, and tell how steadily."),
     ] = False,
     part: Annotated[
-        Literal["train", "validation"], typer.Option(help="Which part of it.")
-    ] = "validation",
+        Literal["train", "validation"] | None,
+        typer.Option(help="Which part of a data set; otherwise validation.", show_default=False),
+    ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write report.html, its pictures and figures.json."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Write report.html, its pictures and figures.json, in the place of an earlier "
+            "report.",
+        ),
     ] = None,
     as_list: Annotated[
         bool,
@@ -592,6 +601,9 @@ def evaluate(
 
     if as_list and (to is not None or stream):
         raise typer.BadParameter("--list prints nothing else, so it goes without --to or --stream")
+    if stream and part is not None:
+        raise typer.BadParameter("--part is of a data set, so it goes without --stream")
+    part = part or "validation"
     if stream:
         from .stream_cli import evaluate_stream
 

@@ -585,6 +585,17 @@ class TestCommand:
             "beware: two.ogg: nobody speaks in its truth",
         ]
 
+    def test_says_which_settings_are_not_the_default(self, tmp_path, capsys, monkeypatch) -> None:
+        config = tmp_path / "mine.toml"
+        config.write_text('input = "default"\n[gate]\nthreshold = 0.9\n')
+        monkeypatch.setenv("KIKIWAKE_CONFIG", str(config))
+        monkeypatch.setattr(stream_cli, "recognize_file", lambda *_: [shows(0.5), shows(64)])
+        shutil.copy(DEMO, tmp_path / "one.ogg")
+        shutil.copy(DEMO_TRUTH, tmp_path / "one.rttm")
+        evaluate_stream("starter", [tmp_path / "one.ogg"])
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "settings not at their default: gate.threshold = 0.9"
+
     def test_writes_a_report(self, tmp_path, capsys, monkeypatch) -> None:
         pytest.importorskip("matplotlib")
         results = [shows(0.5, "Ada", (Candidate("Ada", "Xu", 0.9),)), shows(64)]

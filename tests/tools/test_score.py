@@ -144,8 +144,9 @@ def test_rttm_is_read(tmp_path) -> None:
     ("line", "says"),
     [
         ("SPEAKER demo 1 0.5", "line 2: has 4 fields, need at least 8"),
-        ("SPEAKER demo 1 soon 1 <NA> <NA> Ada", "line 2: start is 'soon', need seconds, 0 or more"),
+        ("SPEAKER demo 1 soon 1 <NA> <NA> Ada", "line 2: start is 'soon', need seconds, 0 to"),
         ("SPEAKER demo 1 1 -1 <NA> <NA> Ada", "line 2: duration is '-1', need seconds"),
+        ("SPEAKER demo 1 1e300 1 <NA> <NA> Ada", "line 2: start is '1e300', need seconds"),
         ("SPEAKER demo 1 nan 1 <NA> <NA> Ada", "line 2: start is 'nan'"),
         ("SPEAKER demo 1 1 inf <NA> <NA> Ada", "line 2: duration is 'inf'"),
         ("RIFF....WAVE", "line 2: starts with 'RIFF....WAVE', need SPEAKER"),

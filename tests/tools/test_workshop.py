@@ -242,6 +242,7 @@ def test_rounding_is_trained_back(patches, tmp_path):
         (["train", "{patches}", "--to", "{file}/t"], "cannot be written to"),
         (["train", "{patches}", "--start", "starter"], "is for other features, or of"),
         (["train", "{patches}", "--start", "{bare}"], "keeps no weights"),
+        (["evaluate", "{cast}", "{file}", "--stream", "--part", "train"], "goes without --stream"),
         (["quantize", "{nothing}", "{patches}"], "holds no training"),
         (["quantize", "{training}", "{patches}", "--to", "{cast}"], "is there already"),
         (["quantize", "{training}", "{patches}", "--to", "{file}/x.cast"], "there is no folder"),
