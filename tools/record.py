@@ -584,10 +584,10 @@ class _Flac:
                 format="FLAC",
                 compression_level=_COMPRESSION,
             )
-        except soundfile.SoundFileError as error:
+        except soundfile.LibsndfileError as error:
             raise RecordError(
                 f"{self.path}: FLAC cannot hold {rate} Hz and {channels} channels: "
-                f"{one_line(error)}"
+                f"{error.error_string}"
             ) from None
         self._sync_at = time.monotonic() + _SYNC_S
 
