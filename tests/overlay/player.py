@@ -22,6 +22,7 @@ class Told:
 
     cast = make_cast()
     waveform = WAVE
+    config = None
 
     def __iter__(self) -> Iterator[Result]:
         for line in open(0, "rb", buffering=0):  # noqa: SIM115, without a lock
