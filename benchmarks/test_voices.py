@@ -13,7 +13,6 @@ where it was.
 import json
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import voices
@@ -90,14 +89,12 @@ def make_cast() -> Cast:
         if done == 0:
             print(card.seed, len(card.epochs), card.epochs[-1], flush=True)
 
-    # As for a data set that is composed.
-    recipe = msgspec.structs.replace(training.recipe_for(PRESET, len(patches)), beds=0, pieces=0)
     members = [
         train.train(
             patches,
             validation,
             network=NETWORKS[PRESET],
-            recipe=recipe,
+            recipe=training.recipe_for(PRESET, len(patches)),
             n_classes=len(speakers()) + 1,
             folder=WORK / f"training-all-{seed}",
             seed=seed,

@@ -15,8 +15,6 @@ from .training import TrainingCard, standardise
 
 _Float = NDArray[np.float32]
 
-_TAKEN = 0.6  # share of the pieces of a patch that are another's
-
 
 class Batches:
     """Draws, augments and blends batches; the same for an epoch whenever it is trained."""
@@ -35,8 +33,6 @@ class Batches:
         self._following = following
         self._mean, self._std = np.asarray(card.mean), np.asarray(card.std)
         counts = np.bincount(training.label, minlength=card.n_classes)
-        order = np.argsort(training.label, kind="stable")
-        self._alike = np.split(order, np.cumsum(counts)[:-1])  # patches by class
         share = counts[training.label] ** -card.recipe.balance
         self._share = share / share.sum()
 
@@ -65,8 +61,6 @@ class Batches:
         mfcc = self._training.mfcc[numbers].astype(np.float32)
         if self._following is not None:
             self._shift(mfcc, self._following[numbers], rng)
-        if recipe.pieces:
-            self._piece_together(mfcc, self._training.label[numbers], rng)
         if self._beds is not None:
             self._beds.under(mfcc, recipe.beds, rng)
         x = standardise(mfcc, self._mean, self._std)
@@ -92,22 +86,6 @@ class Batches:
             by = int(rng.integers(1, frames - 1))
             after = self._training.mfcc[following[at]]
             mfcc[at] = np.concatenate([mfcc[at][:, by:-1], after[:, : by + 1]], axis=1)
-
-    def _piece_together(
-        self, mfcc: _Float, label: NDArray[np.int64], rng: np.random.Generator
-    ) -> None:
-        """Let pieces of others of the same class take the place of pieces of some patches."""
-        frames = mfcc.shape[2]
-        shortest, longest = max(1, frames // 7), max(1, frames // 3)
-        for at in np.flatnonzero(rng.random(len(mfcc)) < self._card.recipe.pieces):
-            alike, begin = self._alike[label[at]], 0
-            while begin < frames:
-                length = min(int(rng.integers(shortest, longest + 1)), frames - begin)
-                if rng.random() < _TAKEN:
-                    other = self._training.mfcc[rng.choice(alike)]
-                    there = int(rng.integers(0, frames - length + 1))
-                    mfcc[at, :, begin : begin + length] = other[:, there : there + length]
-                begin += length
 
 
 def _mask(patches: _Float, rng: np.random.Generator) -> None:

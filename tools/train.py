@@ -194,8 +194,8 @@ def train_on(
             raise TrainingError(
                 f"{data.folder}: holds no patches for {part}; build it of more clips"
             )
-    if data.card.background:  # composed: over backgrounds already, which pieces would mix
-        recipe = msgspec.structs.replace(recipe, beds=0.0, pieces=0.0)
+    # Composed patches have their backgrounds already.
+    bare = recipe.beds and not data.card.background
     return train(
         *(data.patches(numbers[part]) for part in PARTS),
         network=network,
@@ -204,7 +204,7 @@ def train_on(
         names=names_of(data),
         folder=folder,
         following=following_patches(data.rows[numbers["train"]], data.card.features.patch_s),
-        beds=(lambda: make_beds(data.card.features, seed)) if recipe.beds else None,
+        beds=(lambda: make_beds(data.card.features, seed)) if bare else None,
         start=start,
         teachers=teachers,
         seed=seed,

