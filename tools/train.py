@@ -122,6 +122,8 @@ def train(
         start="" if start is None else _digest(start),
         teachers=tuple(_digest(teacher.weights) for teacher in teachers),
     )
+    # As it is read again: a recipe may have been given 0 for 0.0.
+    card = msgspec.convert(msgspec.to_builtins(card), TrainingCard)
     for teacher in teachers:
         if (teacher.card.patches, teacher.card.mean) != (card.patches, card.mean):
             raise TrainingError("a teacher was trained on other patches; train it on these")

@@ -222,6 +222,8 @@ def test_from_the_weights_of_another(model, patches, held_out, tmp_path):
         folder=tmp_path / "more",
         start=model.get_weights(),
     )
+    # Though the recipe was given whole numbers: gone on with, the card would be the same.
+    assert training.text_of(begun.card) == (tmp_path / "more" / "training.json").read_bytes()
     for mine, wanted in zip(begun.weights[:1], model.get_weights()[:1], strict=True):
         np.testing.assert_allclose(mine, wanted, atol=1e-4)
     assert begun.weights[-1].shape == (N_CLASSES + 3,)
