@@ -10,6 +10,7 @@ the mean log posterior. Patches and trainings are kept under ``build/voices``: s
 where it was.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.cast import Calibration, Cast, CastCard, Character, network_digest
 from kikiwake.models.runner import CastRunner
 from kikiwake.models.wrn import NETWORKS
-from kikiwake.tools.dataset import PatchSet
+from kikiwake.tools.build import VOICES_SHARE
+from kikiwake.tools.dataset import PatchSet, VoiceSet
 
 WORK = Path("build/voices")
-PEER = Path(__file__).parent / "figures" / "voices_resemblyzer.json"
+PEER = Path(__file__).parent / "figures" / "nobodysresemblyzer.json"
 FEATURES = FeatureSettings()
 PRESET, COPIES = "medium", 10
 SEEDS = 0, 1
@@ -38,8 +40,8 @@ def speakers() -> list[str]:
     return [who for name in TRAINED_ON for who in voices.load(name).speakers]
 
 
-def composed(name: str) -> list[PatchSet]:
-    """Patches of a set to train on, and some more, to follow the training by."""
+def composed(name: str) -> tuple[PatchSet, PatchSet, VoiceSet]:
+    """Patches of a set to train on, some more to follow the training by, and nobody's voices."""
     from kikiwake.tools.patches import BACKGROUND_SHARE, PatchComposer
     from kikiwake.tools.starter.background import make_background
 
@@ -61,29 +63,35 @@ def composed(name: str) -> list[PatchSet]:
         for part, patches in zip(("train", "validation"), sets, strict=True):
             arrays[f"{part}_mfcc"] = patches.mfcc.astype(np.float16)
             arrays[f"{part}_label"] = patches.label
+        nobodys = composer.compose_perturbed(round(VOICES_SHARE * n), np.random.default_rng(2))
+        arrays |= {"voice_mfcc": nobodys.mfcc.astype(np.float16), "voice_vector": nobodys.vector}
         temporary = kept.with_suffix(".part.npz")
         np.savez(temporary, **arrays)
         temporary.replace(kept)
     everybody, nobody = speakers(), len(speakers())
     number = np.array([*map(everybody.index, voices.load(name).speakers), nobody])
     with np.load(kept) as arrays:
-        return [
+        named = (
             PatchSet(arrays[f"{part}_mfcc"], number[arrays[f"{part}_label"]])
             for part in ("train", "validation")
-        ]
+        )
+        return *named, VoiceSet(arrays["voice_mfcc"], arrays["voice_vector"])
 
 
-def joined(sets) -> PatchSet:
-    return PatchSet(
-        np.concatenate([patches.mfcc for patches in sets]),
-        np.concatenate([patches.label for patches in sets]),
+def joined(sets):
+    kind = type(sets[0])
+    return kind(
+        *(
+            np.concatenate([getattr(one, field.name) for one in sets])
+            for field in dataclasses.fields(kind)
+        )
     )
 
 
 def make_cast() -> Cast:
     from kikiwake.tools import quantize, train, training
 
-    patches, validation = map(joined, zip(*map(composed, TRAINED_ON), strict=True))
+    patches, validation, nobodys = map(joined, zip(*map(composed, TRAINED_ON), strict=True))
 
     def tell(card, done):
         if done == 0:
@@ -93,6 +101,7 @@ def make_cast() -> Cast:
         train.train(
             patches,
             validation,
+            voices=nobodys,
             network=NETWORKS[PRESET],
             recipe=training.recipe_for(PRESET, len(patches)),
             n_classes=len(speakers()) + 1,

@@ -5,15 +5,38 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cepstra import Beds
-from .dataset import PatchSet
+from .dataset import PatchSet, VoiceSet
 from .training import TrainingCard, standardise
+from .voice_encoder import LENGTH
 
 _Float = NDArray[np.float32]
+
+# Patches of voices that are nobody's, for each that has a name to be learnt.
+_PERTURBED_SHARE = 0.5
+
+
+class Batch(NamedTuple):
+    """What is learnt from in a step.
+
+    Attributes
+    ----------
+    x : ndarray of float32, shape (named + voiced, n_coefficients, n_frames, 1)
+        Patches as the network sees them: those whose names are learnt, then those of voices that
+        are nobody's.
+    target : ndarray of float32, shape (named, n_classes)
+    vector : ndarray of float32, shape (voiced, length)
+        Of length 1: in what direction from the mean of all the voice encoder puts the voice.
+    """
+
+    x: _Float
+    target: _Float
+    vector: _Float
 
 
 class Batches:
@@ -25,6 +48,7 @@ class Batches:
         training: PatchSet,
         following: NDArray[np.int64] | None,
         beds: Beds | None,
+        voices: VoiceSet | None,
     ) -> None:
         self.steps = max(1, len(training) // card.recipe.batch)  # of an epoch
         self._beds = beds
@@ -35,9 +59,15 @@ class Batches:
         counts = np.bincount(training.label, minlength=card.n_classes)
         share = counts[training.label] ** -card.recipe.balance
         self._share = share / share.sum()
+        self._voices = voices
+        if voices is not None:
+            vectors = voices.vector.astype(np.float32)
+            vectors -= vectors.mean(axis=0)
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            self._vectors = vectors / np.maximum(norms, 1e-9)
 
-    def epoch(self, epoch: int) -> Iterator[tuple[_Float, _Float]]:
-        """Give the batches of an epoch: patches as the network sees them, and their targets."""
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Give the batches of an epoch."""
         recipe, n, steps = self._card.recipe, len(self._training), self.steps
         rng = np.random.default_rng((self._card.seed, epoch))
         if recipe.balance:
@@ -46,7 +76,7 @@ class Batches:
             order = np.resize(rng.permutation(n), steps * recipe.batch)
         # One ahead: a batch is made while the network learns from the one before.
         with ThreadPoolExecutor(1) as maker:
-            made = deque[Future[tuple[_Float, _Float]]]()
+            made = deque[Future[Batch]]()
             for step, numbers in enumerate(np.split(order, steps)):
                 made.append(maker.submit(self._batch, numbers, (self._card.seed, epoch, step)))
                 if len(made) > 2:
@@ -54,9 +84,7 @@ class Batches:
             while made:
                 yield made.popleft().result()
 
-    def _batch(
-        self, numbers: NDArray[np.int64], seed: tuple[int, int, int]
-    ) -> tuple[_Float, _Float]:
+    def _batch(self, numbers: NDArray[np.int64], seed: tuple[int, int, int]) -> Batch:
         recipe, rng = self._card.recipe, np.random.default_rng(seed)
         mfcc = self._training.mfcc[numbers].astype(np.float32)
         if self._following is not None:
@@ -72,7 +100,12 @@ class Batches:
             mine = rng.beta(0.4, 0.4, len(x)).astype(np.float32)
             x = _blend(x, x[other], mine[:, None, None, None])
             target = _blend(target, target[other], mine[:, None])
-        return x, target
+        if self._voices is None:
+            return Batch(x, target, np.zeros((0, LENGTH), np.float32))
+        chosen = rng.integers(len(self._voices), size=round(_PERTURBED_SHARE * len(numbers)))
+        voiced = standardise(self._voices.mfcc[chosen].astype(np.float32), self._mean, self._std)
+        _mask(voiced, rng)
+        return Batch(np.concatenate([x, voiced]), target, self._vectors[chosen])
 
     def _shift(self, mfcc: _Float, following: NDArray[np.int64], rng: np.random.Generator) -> None:
         """Let some patches begin later, and end in the one that follows them.

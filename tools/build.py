@@ -40,7 +40,16 @@ from .clips import (
     resample,
     trim_and_level,
 )
-from .dataset import PARTS, ROW, SHARD, DatasetCard, DatasetError, DatasetWriter, Part
+from .dataset import (
+    PARTS,
+    ROW,
+    SHARD,
+    DatasetCard,
+    DatasetError,
+    DatasetWriter,
+    Part,
+    VoiceSet,
+)
 from .patches import BACKGROUND_SHARE, MAX_TAIL_S, PatchComposer
 from .split import TABLE, Clip, SplitError, read_clips
 from .starter.background import SAMPLE_RATE as _MADE_RATE
@@ -65,6 +74,9 @@ _BOTH_DB = 12.0
 _MOST_GIVEN_S = 7_200.0
 _MOST_OF_ONE_S = 600.0
 _LEAST_OF_ONE_S = 20.0
+
+# Patches of voices that are nobody's, for each that is trained on.
+VOICES_SHARE = 0.5
 
 Progress = Callable[[str, int, int], None]
 # Of a clip, by its number; -1 where it is none of the clips.
@@ -349,6 +361,10 @@ def build(
             for shard in range(shards := -(-len(patches) // SHARD)):
                 if not writer.has(shard):
                     writer.write(shard, *patches.shard(shard, tell))
+            for shard in range(voice_shards := -(-patches.voices // SHARD)):
+                if not writer.has_voices(shard):
+                    tell("composing other voices", shard, voice_shards)
+                    writer.write_voices(shard, patches.voice_shard(shard))
     except OSError as error:
         raise DatasetError(f"{to}: cannot be written: {error.strerror}") from None
     except ClipError as error:
@@ -356,7 +372,7 @@ def build(
             raise
         count = "a clip" if len(unread) == 1 else f"{len(unread)} clips"
         raise ClipError(f"{error}; {count} could not be used, the first: {unread[0]}") from None
-    writer.finish(shards, warnings)
+    writer.finish(shards, voice_shards, warnings)
     return card, warnings
 
 
@@ -453,6 +469,16 @@ class _Patches:
 
     def __len__(self) -> int:
         return len(self._windows) + len(self._labels)
+
+    @property
+    def voices(self) -> int:
+        """Patches of voices that are nobody's."""
+        return round(VOICES_SHARE * len(self._labels))
+
+    def voice_shard(self, shard: int) -> VoiceSet:
+        """Make the patches of a shard of voices that are nobody's; always the same."""
+        rng = np.random.default_rng((self._recipe.seed, shard, 1))
+        return self._composer.compose_perturbed(min(SHARD, self.voices - shard * SHARD), rng)
 
     def shard(self, shard: int, tell: Progress) -> tuple[NDArray[np.float32], NDArray[np.void]]:
         """Make the patches of a shard, and their rows; the same whenever it is made."""

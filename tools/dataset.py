@@ -10,6 +10,8 @@ A data set is a folder:
     far as they are asked for.
 ``rows-0000.npy``, ...
     For each patch of the shard a row of `ROW`.
+``voice-mfcc-0000.npy``, ``voice-vector-0000.npy``, ...
+    Shards of a `VoiceSet`, float16; may be none.
 ``portraits/...``
     Pictures, as named by the characters; may be none.
 
@@ -32,6 +34,7 @@ from ..errors import KikiwakeError
 from ..features.settings import FeatureSettings
 from ..files import is_empty, write_file
 from ..models.cast import Character
+from .voice_encoder import LENGTH
 
 FORMAT = "kikiwake-patches"
 VERSION = 1
@@ -72,6 +75,25 @@ class PatchSet:
         return len(self.label)
 
 
+@dataclass(frozen=True)
+class VoiceSet:
+    """Patches of voices that are nobody's, with what a voice encoder makes of each.
+
+    Attributes
+    ----------
+    mfcc : ndarray of float32 or float16, shape (n, n_mfcc, patch_frames)
+        Features, not standardised.
+    vector : ndarray of float32 or float16, shape (n, length)
+        Of `.voice_encoder`.
+    """
+
+    mfcc: NDArray[np.floating[Any]]
+    vector: NDArray[np.floating[Any]]
+
+    def __len__(self) -> int:
+        return len(self.mfcc)
+
+
 class DatasetError(KikiwakeError):
     """A data set cannot be read or written: missing, not finished, damaged."""
 
@@ -99,6 +121,8 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
         Whatever tells one data set from another: a digest of all that decides what it holds.
     shards : tuple of int
         Patches in each shard.
+    voice_shards : tuple of int
+        Patches in each shard of voices that are nobody's.
     warnings : tuple of str
         What was wrong with what it was made of, for people.
     """
@@ -113,6 +137,7 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
     copies: int = 1
     made_of: str = ""
     shards: tuple[int, ...] = ()
+    voice_shards: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -129,7 +154,7 @@ class DatasetWriter:
     folder : Path
         Of the data set. It is made where it is not there.
     card : DatasetCard
-        Without its `shards` and `warnings`.
+        Without its `shards`, `voice_shards` and `warnings`.
 
     Attributes
     ----------
@@ -167,7 +192,8 @@ class DatasetWriter:
                     f"{folder}: is not empty, and no data set; choose another folder with --to"
                 )
             if begun != card.made_of:
-                for kind in ("rows-*.npy", "mfcc-*.npy", "portraits/*", ".rows-*", ".mfcc-*"):
+                kinds = ("rows-*", "mfcc-*", "voice-*")
+                for kind in (*kinds, *(f".{kind}" for kind in kinds), "portraits/*"):
                     for old in folder.glob(kind):
                         old.unlink()
                 self._begun.write_text(card.made_of)
@@ -213,6 +239,26 @@ class DatasetWriter:
         _save(_mfcc_file(self.folder, shard), mfcc.astype(np.float16))
         _save(_rows_file(self.folder, shard), rows)
 
+    def has_voices(self, shard: int) -> bool:
+        """Tell whether a shard of voices that are nobody's is there, whole."""
+        try:
+            mfcc, vector = (_load(file, mapped=True) for file in _voice_files(self.folder, shard))
+        except DatasetError:
+            return False
+        return mfcc.shape == (len(vector), *self._patch_shape)
+
+    def write_voices(self, shard: int, voices: VoiceSet) -> None:
+        """Write a shard of voices that are nobody's.
+
+        Raises
+        ------
+        DatasetError
+            It cannot be written.
+        """
+        arrays = voices.mfcc, voices.vector
+        for file, array in zip(_voice_files(self.folder, shard), arrays, strict=True):
+            _save(file, array.astype(np.float16))
+
     def add_portrait(self, member: str, picture: Path) -> None:
         """Keep a picture of a character, under the name that the card has for it."""
         target = self.folder / member
@@ -221,10 +267,16 @@ class DatasetWriter:
         except OSError as error:
             raise DatasetError(f"{picture}: cannot be copied: {error.strerror}") from None
 
-    def finish(self, shards: int, warnings: Sequence[str] = ()) -> None:
-        """Close the data set, which holds so many shards."""
-        counts = tuple(len(_load(_rows_file(self.folder, shard))) for shard in range(shards))
-        card = msgspec.structs.replace(self._card, shards=counts, warnings=tuple(warnings))
+    def finish(self, shards: int, voice_shards: int = 0, warnings: Sequence[str] = ()) -> None:
+        """Close the data set, which holds so many shards of each kind."""
+        card = msgspec.structs.replace(
+            self._card,
+            shards=tuple(len(_load(_rows_file(self.folder, n))) for n in range(shards)),
+            voice_shards=tuple(
+                len(_load(_voice_files(self.folder, n)[1])) for n in range(voice_shards)
+            ),
+            warnings=tuple(warnings),
+        )
         text = msgspec.json.format(msgspec.json.encode(card), indent=2)
         target = self.folder / CARD_NAME
         try:
@@ -260,21 +312,18 @@ class Dataset:
         self.card = _read_card(folder)
         self._shards = []
         rows = []
-        features = self.card.features
+        patch = self.card.features.n_mfcc, self.card.features.patch_frames
         for shard, count in enumerate(self.card.shards):
             mfcc, its_rows = _mfcc_file(folder, shard), _rows_file(folder, shard)
-            self._shards.append(_load(mfcc, mapped=True))
-            rows.append(_load(its_rows))
-            shape = (count, features.n_mfcc, features.patch_frames)
-            for file, found, wanted, kind in (
-                (mfcc, self._shards[-1], shape, np.dtype(np.float16)),
-                (its_rows, rows[-1], (count,), ROW),
-            ):
-                if found.shape != wanted or found.dtype != kind:
-                    raise DatasetError(
-                        f"{file}: is damaged: holds {found.dtype} of shape {found.shape}, "
-                        f"need {kind} of shape {wanted}; {_AGAIN.format(folder)}"
-                    )
+            self._shards.append(_load_as(mfcc, (count, *patch), np.dtype(np.float16)))
+            rows.append(_load_as(its_rows, (count,), ROW))
+        self._voices = [
+            [
+                _load_as(file, (count, *shape), np.dtype(np.float16))
+                for file, shape in zip(_voice_files(folder, shard), (patch, (LENGTH,)), strict=True)
+            ]
+            for shard, count in enumerate(self.card.voice_shards)
+        ]
         self.rows: NDArray[np.void] = np.concatenate([np.empty(0, ROW), *rows])
         self._begin = np.concatenate([[0], np.cumsum(self.card.shards, dtype=np.int64)])
         if len(self.rows) and not 0 <= self.rows["label"].min() <= self.rows["label"].max() < (
@@ -310,6 +359,13 @@ class Dataset:
             out[these] = self._shards[shard][numbers[these] - self._begin[shard]]
         return PatchSet(out, self.rows["label"][numbers].astype(np.int64))
 
+    def voices(self) -> VoiceSet | None:
+        """Read the patches of voices that are nobody's; None where there are none."""
+        if not self._voices:
+            return None
+        mfcc, vector = map(np.concatenate, zip(*self._voices, strict=True))
+        return VoiceSet(mfcc, vector)
+
 
 def _mfcc_file(folder: Path, shard: int) -> Path:
     return folder / f"mfcc-{shard:04}.npy"
@@ -317,6 +373,11 @@ def _mfcc_file(folder: Path, shard: int) -> Path:
 
 def _rows_file(folder: Path, shard: int) -> Path:
     return folder / f"rows-{shard:04}.npy"
+
+
+def _voice_files(folder: Path, shard: int) -> tuple[Path, Path]:
+    # The vectors last: where they are, the patches are.
+    return folder / f"voice-mfcc-{shard:04}.npy", folder / f"voice-vector-{shard:04}.npy"
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
@@ -339,6 +400,17 @@ def _load(path: Path, mapped: bool = False) -> NDArray[Any]:
     except Exception as error:
         raise DatasetError(f"{path}: is damaged ({error}); {_AGAIN.format(path.parent)}") from None
     return array
+
+
+def _load_as(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Load what must be of this shape and kind; patches and vectors are mapped, rows are not."""
+    found = _load(path, mapped=kind != ROW)
+    if found.shape != shape or found.dtype != kind:
+        raise DatasetError(
+            f"{path}: is damaged: holds {found.dtype} of shape {found.shape}, need {kind} of shape "
+            f"{shape}; {_AGAIN.format(path.parent)}"
+        )
+    return found
 
 
 class _Header(msgspec.Struct):

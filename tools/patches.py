@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from ..features.mfcc import mfcc
 from ..features.settings import FeatureSettings
 from .augment import band_limit, between, reverberate
-from .dataset import PatchSet
+from .dataset import PatchSet, VoiceSet
+from .voice_encoder import WINDOW_S, voice_encoder
 
 _Float = NDArray[np.float32]
 
@@ -31,6 +33,11 @@ BACKGROUND_SHARE = 0.25
 SNR_DB = -5.0, 25.0
 # What sound has been sampled at on its way, by chance: the names must not depend on it.
 SAMPLE_RATES = 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000
+# Of voices that are nobody's: how much faster or slower they are, the share of those that are, and
+# how many patches are made of what the voice encoder hears once, which takes it as long as ten.
+_SPEED = 0.75, 1.33
+_PERTURBED_SHARE = 0.7
+_PATCHES_A_STRETCH = 4
 
 
 class Origin(NamedTuple):
@@ -119,12 +126,69 @@ class PatchComposer:
         """
         if label == len(self._clips):
             return mfcc(self._record(self._nobody(rng), rng), self._settings), None
-        voice, origin = self._somebody(label, rng)
+        voice, origin = self._voice(self._clips[label], rng)
         return mfcc(self._record(voice, rng), self._settings), origin
 
-    def _somebody(self, label: int, rng: np.random.Generator) -> tuple[_Float, Origin]:
+    def compose_perturbed(self, n: int, rng: np.random.Generator) -> VoiceSet:
+        """Compose patches of voices that are nobody's, with what the voice encoder makes of them.
+
+        Played faster or slower, a voice becomes another's: its pitch and formants move [1]_. Few
+        characters so become many voices, from which a network learns what voices differ in.
+
+        Parameters
+        ----------
+        n : int > 0
+            Patches; four of each stretch of a voice.
+        rng : numpy.random.Generator
+            Draws everything.
+
+        Returns
+        -------
+        VoiceSet
+            The vectors are of the stretch alone, without backgrounds, rooms and channels.
+
+        References
+        ----------
+        .. [1] Ko, Peddinti, Povey, Khudanpur, "Audio Augmentation for Speech Recognition",
+           Interspeech 2015.
+        """
+        stretches = [self._stretch(rng) for _ in range(-(-n // _PATCHES_A_STRETCH))]
+        vectors = np.concatenate(voice_encoder().listen(stretches, self._rate))
+        out = np.empty((n, self._settings.n_mfcc, self._settings.patch_frames), np.float32)
+        for at in range(n):
+            stretch = stretches[at // _PATCHES_A_STRETCH]
+            voice, _ = self._voice([(0, stretch)], rng)
+            out[at] = mfcc(self._record(voice, rng), self._settings)
+        return VoiceSet(out, vectors.repeat(_PATCHES_A_STRETCH, axis=0)[:n])
+
+    def _stretch(self, rng: np.random.Generator) -> _Float:
+        """Take as much of a voice as the voice encoder hears at a time, faster or slower."""
+        speed = between(rng, *_SPEED) if rng.random() < _PERTURBED_SHARE else 1.0
+        own = self._clips[int(rng.integers(len(self._clips)))]
+        length = round(WINDOW_S * self._rate)
+        needed = round(length * speed) + 1
+        at = int(rng.integers(len(own)))
+        clips, n = [own[at][1]], len(own[at][1])
+        while n < needed:
+            at += 1
+            clips.append(own[at % len(own)][1])
+            n += len(clips[-1])
+        begin = int(rng.integers(n - needed + 1))
+        parts = []
+        for clip in clips:
+            parts.append(clip[begin : begin + needed])
+            begin = max(0, begin - len(clip))
+            needed -= len(parts[-1])
+        stretch = np.concatenate(parts)
+        # As if it had been sampled faster or slower than it was.
+        return _fitted(soxr.resample(stretch, self._rate * speed, self._rate), length)
+
+    def _voice(
+        self, own: Sequence[tuple[int, _Float]], rng: np.random.Generator
+    ) -> tuple[_Float, Origin]:
+        """Let somebody speak at the end of a patch, of whom there are these clips."""
         kind = rng.random()
-        number, clip = self._clip(label, rng)
+        number, clip = _pick(own, rng)
         if kind < 0.55 and len(clip) > self._patch:  # in the midst of a clip
             begin = int(rng.integers(len(clip) - self._patch + 1))
             voice = clip[begin : begin + self._patch].copy()
@@ -142,18 +206,20 @@ class PatchComposer:
             voice = np.zeros(self._patch, np.float32)
             room = self._patch - tail - len(spoken)
             voice[room : room + len(spoken)] = spoken
-            self._lead_in(voice[:room], label, rng)
+            self._lead_in(voice[:room], own, rng)
         if rng.random() < 0.55:
             bed = self._cut(rng)
             voice = voice + bed * _gain_for_snr(voice, bed, rng.uniform(*SNR_DB))
         return voice, Origin(number, begin)
 
-    def _lead_in(self, before: _Float, label: int, rng: np.random.Generator) -> None:
+    def _lead_in(
+        self, before: _Float, own: Sequence[tuple[int, _Float]], rng: np.random.Generator
+    ) -> None:
         """Fill what comes before a clip: somebody else, the same voice, or, as it is, nobody."""
         kind = rng.random()
         if kind < 0.7:
-            who = int(rng.integers(len(self._clips))) if kind < 0.4 else label
-            _, clip = self._clip(who, rng)
+            whose = self._clips[int(rng.integers(len(self._clips)))] if kind < 0.4 else own
+            _, clip = _pick(whose, rng)
             room = len(before) - int(rng.uniform(0.0, 0.3) * self._rate)
             if room > 0:
                 spoken = clip[-room:] * np.float32(10 ** (rng.uniform(-5, 5) / 20))
@@ -168,7 +234,7 @@ class PatchComposer:
             least = min(0.03 * self._rate, 0.5 * self._patch)
             sound[: self._patch - int(rng.uniform(least, 0.96 * self._patch))] = 0
         if kind < 0.2:  # the end of a voice, long enough ago
-            _, clip = self._clip(int(rng.integers(len(self._clips))), rng)
+            _, clip = _pick(self._clips[int(rng.integers(len(self._clips)))], rng)
             heard = min(int(rng.uniform(0.02, 0.14) * self._rate), self._patch // 2)
             sound = sound * np.float32(10 ** (rng.uniform(-60, -15) / 20))
             sound[:heard] += clip[-heard:]
@@ -193,10 +259,6 @@ class PatchComposer:
             mixed = np.fft.irfft(spectrum, self._patch).astype(np.float32)
         return np.clip(mixed, -1.0, 1.0)
 
-    def _clip(self, label: int, rng: np.random.Generator) -> tuple[int, _Float]:
-        clips = self._clips[label]
-        return clips[int(rng.integers(len(clips)))]
-
     def _cut(self, rng: np.random.Generator) -> _Float:
         """Cut a patch out of a background, half of the time played faster, slower or backwards.
 
@@ -215,6 +277,15 @@ class PatchComposer:
             cut = cut[::-1]
         places = np.linspace(0, n - 1, self._patch)
         return np.interp(places, np.arange(n), cut).astype(np.float32)
+
+
+def _pick(clips: Sequence[tuple[int, _Float]], rng: np.random.Generator) -> tuple[int, _Float]:
+    return clips[int(rng.integers(len(clips)))]
+
+
+def _fitted(y: _Float, length: int) -> _Float:
+    """Make it so long: resampling gives a sample more or less."""
+    return np.pad(y[:length], (0, max(0, length - len(y))))
 
 
 def _gain_for_snr(voice: _Float, bed: _Float, snr_db: float) -> np.float32:

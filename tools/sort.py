@@ -29,8 +29,9 @@ from ..files import write_file
 from . import clips as layout
 from .cast_files import check_name, picture_format, read_picture, shown
 from .clips import OWN_FOLDER, composed, decode, name_key, read_bytes
-from .likeness import Listener, VectorFile, nearest, unit_vectors
+from .likeness import VectorFile, clip_vector, nearest, unit_vectors
 from .split import TABLE
+from .voice_encoder import LENGTH
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
@@ -42,7 +43,7 @@ GROUP = 12
 # Fitted to recordings that benchmarks/test_sorting.py does not report. From this mean likeness to
 # some clips of one voice on, a clip is rather the same voice than another; the odds change by this
 # slope, less where the clips are few.
-_MIDDLE, _SLOPE, _SLOPE_LOST = 0.39, 18.0, 6.0
+_MIDDLE, _SLOPE, _SLOPE_LOST = 0.34, 17.0, 5.0
 # A clip is offered with others where it is likely to be of their voice. To take it out, and to sort
 # it later, costs about so many keys.
 _LIKELY = 0.7
@@ -734,7 +735,6 @@ class Session:
         ClipError
             What is found cannot be kept.
         """
-        listener = Listener()
         names = []
         for clip in self.clips:
             with self._files:
@@ -743,7 +743,7 @@ class Session:
                     names.append(f"{clip.name} {about.st_size} {about.st_mtime_ns}")
                 except OSError:
                     names.append("")  # gone; reading it will say so
-        file = VectorFile(self.folder / OWN_FOLDER / "likeness.npz", listener.key, names)
+        file = VectorFile(self.folder / OWN_FOLDER / "likeness.npz", names)
         vectors: list[NDArray[np.float32] | None] = [file.get(name) for name in names]
         done = sum(some is not None for some in vectors)
         shown_at, saved_at = 0, time.monotonic()
@@ -753,7 +753,7 @@ class Session:
                 if vectors[one] is not None:
                     continue
                 try:
-                    found = listener.vectors(*self.read(one))
+                    found = clip_vector(*self.read(one))
                 except Exception as error:  # whatever is wrong with one clip, the others go on
                     self.unreadable[one] = one_line(error)
                     continue
@@ -773,8 +773,7 @@ class Session:
             self._publish(vectors)
 
     def _publish(self, vectors: Sequence[NDArray[np.float32] | None]) -> None:
-        some = next(vector for vector in vectors if vector is not None)
-        nothing = np.full_like(some, np.nan)
+        nothing = np.full(LENGTH, np.nan, np.float32)
         units = unit_vectors(np.array([nothing if v is None else v for v in vectors]))
         self._found = units, *nearest(units, _NEIGHBOURS)  # all at once: this is another thread
 

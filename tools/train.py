@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..files import is_empty, write_file
 from ..models.wrn import NETWORKS, NetworkSettings, build_wrn
-from .batches import Batches, following_patches
+from .batches import Batch, Batches, following_patches
 from .cepstra import Beds, make_beds
-from .dataset import PARTS, Dataset, PatchSet
+from .dataset import PARTS, Dataset, PatchSet, VoiceSet
 from .training import (
     CARD,
     CURVE,
@@ -38,6 +38,7 @@ from .training import (
     text_of,
     write_weights,
 )
+from .voice_encoder import LENGTH
 
 if TYPE_CHECKING:
     import keras
@@ -56,6 +57,7 @@ def train(
     names: Sequence[str] = (),
     following: NDArray[np.int64] | None = None,
     beds: Callable[[], Beds] | None = None,
+    voices: VoiceSet | None = None,
     start: Sequence[NDArray[Any]] | None = None,
     teachers: Sequence[Trained] = (),
     seed: int = 0,
@@ -83,6 +85,8 @@ def train(
         For each training patch the number of the one that follows it in the same sound, or -1.
     beds : callable, optional
         Makes backgrounds to lay under patches; they are made when there is something to train.
+    voices : VoiceSet, optional
+        Voices that are nobody's, from which the network also learns what voices differ in.
     start : sequence of ndarray, optional
         Weights of a network of the same form to start from; those of the last layer are taken only
         if it has as many classes.
@@ -108,6 +112,8 @@ def train(
     """
     if not len(training) or not len(validation):
         raise ValueError("there must be patches to train on and patches to validate on")
+    if not recipe.perturbed:
+        voices = None
     mean, std = normalisation(training, per_coefficient=recipe.per_coefficient)
     card = TrainingCard(
         network=network,
@@ -119,6 +125,7 @@ def train(
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         patches=digest_of(names, training, validation),
+        voices="" if voices is None else _digest([voices.mfcc, voices.vector]),
         start="" if start is None else _digest(start),
         teachers=tuple(_digest(teacher.weights) for teacher in teachers),
     )
@@ -127,7 +134,8 @@ def train(
     for teacher in teachers:
         if (teacher.card.patches, teacher.card.mean) != (card.patches, card.mean):
             raise TrainingError("a teacher was trained on other patches; train it on these")
-    if not (np.isfinite([mean, std]).all() and np.isfinite(validation.mfcc).all()):
+    finite = [mean, std, validation.mfcc, *((voices.mfcc, voices.vector) if voices else ())]
+    if not all(np.isfinite(array).all() for array in finite):
         raise TrainingError("the patches hold what is no number; build the data set again")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +168,7 @@ def train(
         _write_card(folder, card)
     run = _Run(
         card,
-        Batches(card, training, following, beds() if beds else None),
+        Batches(card, training, following, beds() if beds else None, voices),
         validation,
         start,
         teachers,
@@ -207,6 +215,7 @@ def train_on(
         folder=folder,
         following=following_patches(data.rows[numbers["train"]], data.card.features.patch_s),
         beds=(lambda: make_beds(data.card.features, seed)) if bare else None,
+        voices=data.voices() if recipe.perturbed else None,
         start=start,
         teachers=teachers,
         seed=seed,
@@ -248,6 +257,8 @@ class _Run:
         )
         try:
             self._model = build_wrn(card.network, **shape)
+            # The same network, which also says what the voice encoder would.
+            self._listening = _listening(self._model) if card.voices else self._model
             self._teachers = [build_wrn(teacher.card.network, **shape) for teacher in teachers]
         finally:
             keras.mixed_precision.set_global_policy(policy)
@@ -274,7 +285,7 @@ class _Run:
             optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         else:
             optimizer = keras.optimizers.Adam(rate)
-        optimizer.build(self._model.trainable_variables)
+        optimizer.build(self._listening.trainable_variables)
         self._optimizer = optimizer
         self._step = self._make_step(keras, tf)
         if state:
@@ -285,8 +296,8 @@ class _Run:
     ) -> TrainingCard:
         """Train for an epoch, keep its state, and tell what the training is now."""
         loss, recipe = 0.0, self._recipe
-        for step, (x, target) in enumerate(self._batches.epoch(len(card.epochs))):
-            loss += float(self._step(x, target))
+        for step, batch in enumerate(self._batches.epoch(len(card.epochs))):
+            loss += float(self._step(batch))
             tell(card, (step + 1) / self._steps)
         if not np.isfinite(loss):
             raise TrainingError(
@@ -305,23 +316,30 @@ class _Run:
         tell(card, 0.0)
         return card
 
-    def _make_step(self, keras: Any, tf: Any) -> Callable[[_Float, _Float], Any]:
-        model, optimizer, recipe = self._model, self._optimizer, self._recipe
+    def _make_step(self, keras: Any, tf: Any) -> Callable[[Batch], Any]:
+        model, optimizer, recipe = self._listening, self._optimizer, self._recipe
         crossentropy = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         )
-        teachers = self._teachers
-        pairs = list(zip(self._averaged.weights, model.weights, strict=True))
+        teachers, with_voices = self._teachers, self._listening is not self._model
+        pairs = list(zip(self._averaged.weights, self._model.weights, strict=True))
 
         @tf.function  # type: ignore[untyped-decorator, unused-ignore]
-        def step(x: Any, target: Any, keep: Any) -> Any:
+        def step(x: Any, target: Any, vector: Any, keep: Any) -> Any:
+            named = tf.shape(target)[0]
             if teachers:
                 # Of the very patches that are learnt from, augmented and blended as they are.
-                said = [tf.nn.softmax(teacher(x, training=False)) for teacher in teachers]
+                said = [tf.nn.softmax(teacher(x[:named], training=False)) for teacher in teachers]
                 target += recipe.taught * (tf.add_n(said) / len(said) - target)
             with tf.GradientTape() as tape:
-                loss = crossentropy(target, model(x, training=True))
-                whole = tf.add_n([loss, *model.losses])
+                logits, others = model(x, training=True), [*model.losses]
+                if with_voices:
+                    logits, heard = logits
+                    towards = tf.math.l2_normalize(heard[named:], axis=1)
+                    off = 1 - tf.reduce_mean(tf.reduce_sum(towards * vector, axis=1))
+                    others.append(recipe.perturbed * off)
+                loss = crossentropy(target, logits[:named])
+                whole = tf.add_n([loss, *others])
             optimizer.apply(tape.gradient(whole, model.trainable_variables))
             for average, weight in pairs:
                 value = tf.cast(weight, average.dtype)
@@ -330,11 +348,11 @@ class _Run:
                 average.assign(value)
             return loss
 
-        def run(x: _Float, target: _Float) -> Any:
+        def run(batch: Batch) -> Any:
             # Nearer in the first steps: an average of mostly untrained weights is none.
             count = int(optimizer.iterations)
             keep = min(recipe.average, (1 + count) / (10 + count))
-            return step(tf.constant(x), tf.constant(target), tf.constant(keep, tf.float32))
+            return step(*map(tf.constant, batch), tf.constant(keep, tf.float32))
 
         return run
 
@@ -360,7 +378,7 @@ class _Run:
             self._optimizer.learning_rate = float(self._optimizer.learning_rate) / 2
 
     def _variables(self) -> list[Any]:
-        return [*self._model.variables, *self._optimizer.variables, *self._averaged.weights]
+        return [*self._listening.variables, *self._optimizer.variables, *self._averaged.weights]
 
     def _keep(self, card: TrainingCard) -> None:
         """Write all that is needed to go on as one file: it is of one epoch, or of another."""
@@ -392,6 +410,14 @@ def _write_card(folder: Path, card: TrainingCard) -> None:
         write_file(folder / CARD, text_of(card))
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _listening(model: keras.Model) -> keras.Model:
+    """Give the network a second output: what the voice encoder makes of the voice."""
+    import keras
+
+    vector = keras.layers.Dense(LENGTH, dtype="float32", name="vector")(model.layers[-1].input)
+    return keras.Model(model.inputs, [*model.outputs, vector])
 
 
 def _set_weights(model: keras.Model, start: Sequence[NDArray[Any]]) -> None:

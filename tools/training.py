@@ -77,6 +77,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         Coefficients are standardised each by itself, or all by one mean and deviation.
     taught : float, 0 to 1
         Share of the target that the teachers' mean posterior is, where there are teachers [4]_.
+    perturbed : float >= 0
+        Weight of what is learnt of voices that are nobody's, where the data set has some: to give
+        what `.voice_encoder` makes of them, from their patches alone. 0 leaves them out.
 
     References
     ----------
@@ -101,6 +104,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     patience: int = 0
     per_coefficient: bool = True
     taught: float = 0.7
+    perturbed: float = 1.0
 
 
 # Of Adam with a constant rate, nothing augmented, nothing balanced: train.py of devil-ear.
@@ -118,6 +122,7 @@ ORIGIN = Recipe(
     mixup=0.0,
     average=0.0,
     per_coefficient=False,
+    perturbed=0.0,
 )
 
 # After so many patches, of the 8,000 of a show over and over, more brings next to nothing; of more
@@ -164,6 +169,8 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
         Digest of the weights it starts from; empty where there are none.
     teachers : tuple of str
         Digests of the weights of those it learns from.
+    voices : str
+        Digest of the voices that are nobody's; empty where there are none.
     epochs : tuple of Epoch
         Those done.
     finished : bool
@@ -183,6 +190,7 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
     patches: str
     start: str
     teachers: tuple[str, ...] = ()
+    voices: str = ""
     epochs: tuple[Epoch, ...] = ()
     finished: bool = False
 

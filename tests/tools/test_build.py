@@ -149,7 +149,8 @@ def test_a_data_set(clips, tmp_path):
     assert data.card.n_classes == 4
     assert [(who.actor, who.name) for who in card.characters] == [HANA, KEN, MIO]
     assert sorted(path.name for path in (tmp_path / "patches").iterdir()) == [
-        "mfcc-0000.npy", "patches.json", "portraits", "rows-0000.npy",
+        "mfcc-0000.npy", "patches.json", "portraits", "rows-0000.npy", "voice-mfcc-0000.npy",
+        "voice-vector-0000.npy",
     ]  # fmt: skip
     portrait = card.characters[0].portrait
     assert portrait is not None
@@ -167,6 +168,10 @@ def test_a_data_set(clips, tmp_path):
     assert {*train["label"]} == {*validation["label"]} == {0, 1, 2, 3}
     assert np.mean(validation["label"] == 3) == pytest.approx(0.25, abs=0.05)
     assert np.all(np.isfinite(data.patches(data.part("train")).mfcc))
+    voices = data.voices()
+    assert voices is not None
+    assert len(voices) == pytest.approx(len(train) / 2, abs=1)
+    assert np.all(np.isfinite(voices.mfcc))
     # As many as was asked for: two for each half second.
     seconds = sum(0.8 + 0.3 * n for n in range(4)) * 2  # of Hana, in two recordings
     assert (train["label"] == 0).sum() == pytest.approx(2 * seconds / 0.5, rel=0.25)
@@ -243,8 +248,11 @@ def test_a_damaged_shard_is_made_again(clips, tmp_path):
     (to / "patches.json").unlink()
     (to / "begun").write_text(made_of)
     (to / "mfcc-0000.npy").write_bytes(whole[:-50])
+    vectors = (to / "voice-vector-0000.npy").read_bytes()
+    (to / "voice-vector-0000.npy").write_bytes(vectors[:-50])
     build(clips, to, RECIPE)
     assert (to / "mfcc-0000.npy").read_bytes() == whole
+    assert (to / "voice-vector-0000.npy").read_bytes() == vectors
     assert (to / "patches.json").read_bytes() == card
 
 

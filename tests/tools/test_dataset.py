@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from kikiwake.features.settings import FeatureSettings
 from kikiwake.models.cast import Character
 from kikiwake.tools.cli import main
-from kikiwake.tools.dataset import ROW, Dataset, DatasetCard, DatasetError, DatasetWriter
+from kikiwake.tools.dataset import (
+    ROW,
+    Dataset,
+    DatasetCard,
+    DatasetError,
+    DatasetWriter,
+    VoiceSet,
+)
 from kikiwake.tools.devil_ear import import_devil_ear
 
 CARD = DatasetCard(
@@ -36,6 +43,12 @@ def some(n: int) -> tuple[NDArray[np.float32], NDArray[np.void]]:
     return 100 * RNG.standard_normal((n, 44, 44)).astype(np.float32), rows
 
 
+def some_voices(n: int) -> VoiceSet:
+    """Make patches that are all their number, and vectors that are, too."""
+    numbers = np.arange(n, dtype=np.float32)
+    return VoiceSet(np.tile(numbers[:, None, None], (1, 44, 44)), np.tile(numbers[:, None], 256))
+
+
 @pytest.fixture
 def written(tmp_path: Path) -> tuple[Path, NDArray[np.float32], NDArray[np.void]]:
     writer = DatasetWriter(tmp_path / "data", CARD)
@@ -44,7 +57,11 @@ def written(tmp_path: Path) -> tuple[Path, NDArray[np.float32], NDArray[np.void]
         assert not writer.has(number)
         writer.write(number, mfcc, rows)
         assert writer.has(number)
-    writer.finish(3)
+    for number, n in enumerate((5, 2)):
+        assert not writer.has_voices(number)
+        writer.write_voices(number, some_voices(n))
+        assert writer.has_voices(number)
+    writer.finish(3, 2)
     return (
         tmp_path / "data",
         np.concatenate([mfcc for mfcc, _ in shards]),
@@ -55,7 +72,7 @@ def written(tmp_path: Path) -> tuple[Path, NDArray[np.float32], NDArray[np.void]
 def test_what_is_written_is_read(written) -> None:
     folder, mfcc, rows = written
     data = Dataset(folder)
-    assert data.card == msgspec.structs.replace(CARD, shards=(7, 1, 12))
+    assert data.card == msgspec.structs.replace(CARD, shards=(7, 1, 12), voice_shards=(5, 2))
     assert len(data) == 20
     assert np.array_equal(data.rows, rows)
     numbers = RNG.permutation(20)[:15]
@@ -67,6 +84,17 @@ def test_what_is_written_is_read(written) -> None:
         *np.flatnonzero(rows["part"] == 0),
         *np.flatnonzero(rows["part"] == 1),
     ]
+
+
+def test_voices_are_read_in_order(written, tmp_path) -> None:
+    voices = Dataset(written[0]).voices()
+    assert voices is not None
+    assert len(voices) == 7
+    assert voices.mfcc[:, 3, 4].tolist() == voices.vector[:, 5].tolist() == [0, 1, 2, 3, 4, 0, 1]
+    writer = DatasetWriter(tmp_path / "without", CARD)
+    writer.write(0, *some(3))
+    writer.finish(1)
+    assert Dataset(tmp_path / "without").voices() is None
 
 
 def test_a_writer_goes_on_where_another_stopped(tmp_path) -> None:
@@ -99,7 +127,16 @@ class TestRefused:
         with pytest.raises(DatasetError, match="its building is not finished"):
             Dataset(tmp_path)
 
-    @pytest.mark.parametrize("name", ["mfcc-0001.npy", "rows-0002.npy", "patches.json"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "mfcc-0001.npy",
+            "rows-0002.npy",
+            "voice-mfcc-0000.npy",
+            "voice-vector-0001.npy",
+            "patches.json",
+        ],
+    )
     @pytest.mark.parametrize("how", ["cut", "other", "gone", "nonsense"])
     def test_damage_is_found_on_opening(self, written, name, how) -> None:
         folder, _, _ = written

@@ -69,9 +69,26 @@ def test_the_seed_decides():
     assert not np.array_equal(first.mfcc, other.mfcc)
 
 
+def test_voices_that_are_nobodys():
+    """Four patches of each stretch; the vectors are of many voices, though there are three."""
+    composer = PatchComposer(make_clips(), make_background(), SETTINGS)
+    made = composer.compose_perturbed(42, np.random.default_rng(1))
+    assert made.mfcc.shape == (42, SETTINGS.n_mfcc, SETTINGS.patch_frames)
+    assert np.all(np.isfinite(made.mfcc))
+    assert np.linalg.norm(made.vector, axis=1) == pytest.approx(1, abs=1e-3)
+    _, first, counts = np.unique(made.vector, axis=0, return_index=True, return_counts=True)
+    assert sorted(first) == list(range(0, 42, 4))
+    assert sorted(counts) == [2, *[4] * 10]
+    again = composer.compose_perturbed(42, np.random.default_rng(1))
+    assert np.array_equal(made.mfcc, again.mfcc)
+    assert np.array_equal(made.vector, again.vector)
+
+
 def test_clips_and_background_stay_as_they_were():
     clips, background = make_clips(), make_background()
-    PatchComposer(clips, background, SETTINGS).compose(100, np.random.default_rng(0))
+    composer = PatchComposer(clips, background, SETTINGS)
+    composer.compose(100, np.random.default_rng(0))
+    composer.compose_perturbed(20, np.random.default_rng(0))
     for before, after in zip(make_clips(), clips, strict=True):
         assert all(map(np.array_equal, before, after))
     assert all(map(np.array_equal, make_background(), background))

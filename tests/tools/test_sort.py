@@ -463,8 +463,8 @@ class TestLikeness:
             (clips / f"{i:04}.flac").touch()
         with Session(tmp_path / "clips") as session:
             rng = np.random.default_rng(0)
-            centres = rng.standard_normal((30, 1, 187))
-            found = centres[np.arange(2000) % 30] + 0.3 * rng.standard_normal((2000, 5, 187))
+            centres = rng.standard_normal((30, 256))
+            found = centres[np.arange(2000) % 30] + 0.3 * rng.standard_normal((2000, 256))
             session._publish(list(found.astype(np.float32)))
             took = []
             for _ in range(10):

@@ -13,7 +13,7 @@ from kikiwake.models.wrn import NETWORKS
 from kikiwake.tools import train as work
 from kikiwake.tools import training
 from kikiwake.tools.batches import following_patches
-from kikiwake.tools.dataset import ROW, PatchSet
+from kikiwake.tools.dataset import ROW, PatchSet, VoiceSet
 from kikiwake.tools.quantize import best_temperature, non_int8_tensors, operations, to_int8
 from kikiwake.tools.training import Recipe, TrainingError
 
@@ -151,12 +151,40 @@ def test_a_finished_training_is_not_done_again(model, patches, held_out, folder)
         np.testing.assert_array_equal(mine, wanted)
 
 
+def easy_voices(n):
+    """Make voices that a network can hear: patches are louder where their vectors say so."""
+    rng = np.random.default_rng(7)
+    vector = rng.random((n, 256)).astype(np.float32)
+    loud = np.sign(vector[:, : FEATURES.n_mfcc] - 0.5)[:, :, None]
+    noise = rng.standard_normal((n, FEATURES.n_mfcc, FEATURES.patch_frames))
+    return VoiceSet((30 * loud + noise).astype(np.float32), vector)
+
+
+def test_voices_are_learnt_besides_names(model, patches, held_out, tmp_path):
+    voices = easy_voices(300)
+    with_voices = train(patches, held_out, tmp_path / "with", voices=voices)
+    assert with_voices.card.epochs[-1].validation_top1 > 0.9
+    # The same network, of other weights.
+    assert [w.shape for w in with_voices.weights] == [w.shape for w in model.get_weights()]
+    assert not np.array_equal(with_voices.weights[0], model.get_weights()[0])
+    without = msgspec.structs.replace(RECIPE, perturbed=0.0)
+    alone = train(patches, held_out, tmp_path / "without", without, voices=voices)
+    np.testing.assert_array_equal(alone.weights[0], model.get_weights()[0])
+    with pytest.raises(TrainingError, match="holds a training with other patches or settings"):
+        train(patches, held_out, tmp_path / "with", voices=easy_voices(299))
+    voices.vector[2, 1] = np.nan
+    with pytest.raises(TrainingError, match="hold what is no number"):
+        train(patches, held_out, tmp_path / "spoilt", voices=voices)
+
+
 class KilledError(Exception):
     """Stands for a process that is killed."""
 
 
-def test_a_stopped_training_goes_on_and_ends_the_same(model, patches, held_out, tmp_path):
+@pytest.mark.parametrize("voices", [None, easy_voices(50)], ids=["alone", "with voices"])
+def test_a_stopped_training_goes_on_and_ends_the_same(patches, held_out, tmp_path, voices):
     """Stopped twice, once in the middle of an epoch."""
+    whole = train(patches, held_out, tmp_path / "whole", voices=voices)
 
     def until(epoch, done):
         def tell(card, share):
@@ -167,11 +195,11 @@ def test_a_stopped_training_goes_on_and_ends_the_same(model, patches, held_out, 
 
     for epoch, done in ((1, 0.0), (2, 0.4)):
         with pytest.raises(KilledError):
-            train(patches, held_out, tmp_path, tell=until(epoch, done))
-        assert len(training.read_card(tmp_path).epochs) == epoch
-    resumed = train(patches, held_out, tmp_path)
+            train(patches, held_out, tmp_path / "cut", voices=voices, tell=until(epoch, done))
+        assert len(training.read_card(tmp_path / "cut").epochs) == epoch
+    resumed = train(patches, held_out, tmp_path / "cut", voices=voices)
     assert len(resumed.card.epochs) == RECIPE.epochs
-    for mine, wanted in zip(resumed.weights, model.get_weights(), strict=True):
+    for mine, wanted in zip(resumed.weights, whole.weights, strict=True):
         np.testing.assert_array_equal(mine, wanted)
 
 
