@@ -27,7 +27,7 @@ from kikiwake.tools.build import VOICES_SHARE
 from kikiwake.tools.dataset import PatchSet, VoiceSet
 
 WORK = Path("build/voices")
-PEER = Path(__file__).parent / "figures" / "nobodysresemblyzer.json"
+PEER = Path(__file__).parent / "figures" / "voices_resemblyzer.json"
 FEATURES = FeatureSettings()
 PRESET, COPIES = "medium", 10
 SEEDS = 0, 1
