@@ -41,7 +41,7 @@ def speakers() -> list[str]:
 
 
 def composed(name: str) -> tuple[PatchSet, PatchSet, VoiceSet]:
-    """Patches of a set to train on, some more to follow the training by, and nobody's voices."""
+    """Patches of a set to train on, some more to follow the training by, and other voices."""
     from kikiwake.tools.patches import BACKGROUND_SHARE, PatchComposer
     from kikiwake.tools.starter.background import make_background
 
@@ -63,8 +63,8 @@ def composed(name: str) -> tuple[PatchSet, PatchSet, VoiceSet]:
         for part, patches in zip(("train", "validation"), sets, strict=True):
             arrays[f"{part}_mfcc"] = patches.mfcc.astype(np.float16)
             arrays[f"{part}_label"] = patches.label
-        nobodys = composer.compose_perturbed(round(VOICES_SHARE * n), np.random.default_rng(2))
-        arrays |= {"voice_mfcc": nobodys.mfcc.astype(np.float16), "voice_vector": nobodys.vector}
+        others = composer.compose_perturbed(round(VOICES_SHARE * n), np.random.default_rng(2))
+        arrays |= {"voice_mfcc": others.mfcc.astype(np.float16), "voice_vector": others.vector}
         temporary = kept.with_suffix(".part.npz")
         np.savez(temporary, **arrays)
         temporary.replace(kept)
@@ -91,7 +91,7 @@ def joined(sets):
 def make_cast() -> Cast:
     from kikiwake.tools import quantize, train, training
 
-    patches, validation, nobodys = map(joined, zip(*map(composed, TRAINED_ON), strict=True))
+    patches, validation, others = map(joined, zip(*map(composed, TRAINED_ON), strict=True))
 
     def tell(card, done):
         if done == 0:
@@ -101,7 +101,7 @@ def make_cast() -> Cast:
         train.train(
             patches,
             validation,
-            voices=nobodys,
+            voices=others,
             network=NETWORKS[PRESET],
             recipe=training.recipe_for(PRESET, len(patches)),
             n_classes=len(speakers()) + 1,

@@ -17,8 +17,8 @@ from .voice_encoder import LENGTH
 
 _Float = NDArray[np.float32]
 
-# Patches of voices that are nobody's, for each that has a name to be learnt.
-_PERTURBED_SHARE = 0.5
+# Patches of other voices, for each that has a name to be learnt.
+_VOICES_A_PATCH = 0.5
 
 
 class Batch(NamedTuple):
@@ -102,9 +102,10 @@ class Batches:
             target = _blend(target, target[other], mine[:, None])
         if self._voices is None:
             return Batch(x, target, np.zeros((0, LENGTH), np.float32))
-        chosen = rng.integers(len(self._voices), size=round(_PERTURBED_SHARE * len(numbers)))
+        chosen = rng.integers(len(self._voices), size=max(1, round(_VOICES_A_PATCH * len(numbers))))
         voiced = standardise(self._voices.mfcc[chosen].astype(np.float32), self._mean, self._std)
-        _mask(voiced, rng)
+        if recipe.masks:
+            _mask(voiced, rng)
         return Batch(np.concatenate([x, voiced]), target, self._vectors[chosen])
 
     def _shift(self, mfcc: _Float, following: NDArray[np.int64], rng: np.random.Generator) -> None:

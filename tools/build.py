@@ -75,7 +75,7 @@ _MOST_GIVEN_S = 7_200.0
 _MOST_OF_ONE_S = 600.0
 _LEAST_OF_ONE_S = 20.0
 
-# Patches of voices that are nobody's, for each that is trained on.
+# Patches of other voices, for each that is trained on.
 VOICES_SHARE = 0.5
 
 Progress = Callable[[str, int, int], None]
@@ -333,7 +333,13 @@ def build(
     )
     writer = DatasetWriter(to, card)
     if writer.finished:
-        return card, [*writer.warnings, "the data set was there already, made of the same clips"]
+        warnings = [*writer.warnings, "the data set was there already, made of the same clips"]
+        if not writer.voices:
+            warnings.append(
+                "it was made by an earlier version, without the other voices that a network learns "
+                f"from too; for a better one remove {to} and build again"
+            )
+        return card, warnings
     for voice, member in members.items():
         writer.add_portrait(member, portraits[voice])
     unread: list[str] = []
@@ -472,11 +478,11 @@ class _Patches:
 
     @property
     def voices(self) -> int:
-        """Patches of voices that are nobody's."""
+        """Patches of other voices."""
         return round(VOICES_SHARE * len(self._labels))
 
     def voice_shard(self, shard: int) -> VoiceSet:
-        """Make the patches of a shard of voices that are nobody's; always the same."""
+        """Make the patches of a shard of other voices; always the same."""
         rng = np.random.default_rng((self._recipe.seed, shard, 1))
         return self._composer.compose_perturbed(min(SHARD, self.voices - shard * SHARD), rng)
 

@@ -77,7 +77,9 @@ class PatchSet:
 
 @dataclass(frozen=True)
 class VoiceSet:
-    """Patches of voices that are nobody's, with what a voice encoder makes of each.
+    """Patches of other voices than the characters', with what a voice encoder makes of each.
+
+    Nobody has them: they are the clips, most of them played faster or slower.
 
     Attributes
     ----------
@@ -122,7 +124,7 @@ class DatasetCard(msgspec.Struct, frozen=True, kw_only=True):
     shards : tuple of int
         Patches in each shard.
     voice_shards : tuple of int
-        Patches in each shard of voices that are nobody's.
+        Patches in each shard of other voices.
     warnings : tuple of str
         What was wrong with what it was made of, for people.
     """
@@ -162,6 +164,8 @@ class DatasetWriter:
         This data set is there already.
     warnings : tuple of str
         Of the one that is.
+    voices : bool
+        It has other voices.
 
     Raises
     ------
@@ -174,12 +178,14 @@ class DatasetWriter:
         self.folder = folder
         self.finished = False
         self.warnings: tuple[str, ...] = ()
+        self.voices = False
         self._card = card
         self._begun = folder / BEGUN
         if (folder / CARD_NAME).exists():
             found = _read_card(folder)
             if card.made_of and found.made_of == card.made_of:
                 self.finished, self.warnings = True, found.warnings
+                self.voices = bool(found.voice_shards)
                 return
             raise DatasetError(
                 f"{folder}: holds a data set; remove it, or choose another folder with --to"
@@ -207,7 +213,9 @@ class DatasetWriter:
             mfcc = _load(_mfcc_file(self.folder, shard), mapped=True)
         except DatasetError:
             return False
-        return rows.dtype == ROW and mfcc.shape == (len(rows), *self._patch_shape)
+        return (
+            rows.dtype == ROW and rows.ndim == 1 and mfcc.shape == (len(rows), *self._patch_shape)
+        )
 
     @property
     def _patch_shape(self) -> tuple[int, int]:
@@ -240,15 +248,15 @@ class DatasetWriter:
         _save(_rows_file(self.folder, shard), rows)
 
     def has_voices(self, shard: int) -> bool:
-        """Tell whether a shard of voices that are nobody's is there, whole."""
+        """Tell whether a shard of other voices is there, whole."""
         try:
             mfcc, vector = (_load(file, mapped=True) for file in _voice_files(self.folder, shard))
         except DatasetError:
             return False
-        return mfcc.shape == (len(vector), *self._patch_shape)
+        return vector.shape[1:] == (LENGTH,) and mfcc.shape == (len(vector), *self._patch_shape)
 
     def write_voices(self, shard: int, voices: VoiceSet) -> None:
-        """Write a shard of voices that are nobody's.
+        """Write a shard of other voices.
 
         Raises
         ------
@@ -360,7 +368,7 @@ class Dataset:
         return PatchSet(out, self.rows["label"][numbers].astype(np.int64))
 
     def voices(self) -> VoiceSet | None:
-        """Read the patches of voices that are nobody's; None where there are none."""
+        """Read the patches of other voices; None where there are none."""
         if not self._voices:
             return None
         mfcc, vector = map(np.concatenate, zip(*self._voices, strict=True))

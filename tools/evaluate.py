@@ -785,6 +785,7 @@ def _worst(
     _, of, counts = np.unique(
         np.stack([item, truth], axis=1), axis=0, return_inverse=True, return_counts=True
     )
+    of = of.ravel()  # NumPy 2.0 gives it a second axis
     mean = np.zeros((len(counts), log_posterior.shape[1]))
     np.add.at(mean, of, log_posterior)
     mean /= counts[:, None]

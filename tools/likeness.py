@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..files import write_file
 from .clips import ClipError
-from .voice_encoder import voice_encoder
+from .voice_encoder import LENGTH, voice_encoder
 
 _Float = NDArray[np.float32]
 
@@ -65,11 +65,13 @@ class VectorFile:
         self._vectors: dict[str, _Float] = {}
         self._saved = 0
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 if str(found["key"]) == KEY:
                     known = zip(found["names"].tolist(), found["vectors"], strict=True)
                     wanted = set(names)
-                    self._vectors = {name: rows for name, rows in known if name in wanted}
+                    self._vectors = {
+                        name: vector.reshape(LENGTH) for name, vector in known if name in wanted
+                    }
                     self._saved = len(self._vectors)
         except FileNotFoundError:
             pass
@@ -77,12 +79,12 @@ class VectorFile:
             self._vectors = {}  # it is made again
 
     def get(self, name: str) -> _Float | None:
-        """Give the vectors of a clip, if they are known."""
+        """Give the vector of a clip, if it is known."""
         return self._vectors.get(name)
 
-    def put(self, name: str, vectors: _Float) -> None:
-        """Take the vectors of a clip."""
-        self._vectors[name] = vectors
+    def put(self, name: str, vector: _Float) -> None:
+        """Take the vector of a clip."""
+        self._vectors[name] = vector
 
     def save(self) -> None:
         """Write all that there is, if any of it is new.

@@ -33,10 +33,10 @@ BACKGROUND_SHARE = 0.25
 SNR_DB = -5.0, 25.0
 # What sound has been sampled at on its way, by chance: the names must not depend on it.
 SAMPLE_RATES = 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000
-# Of voices that are nobody's: how much faster or slower they are, the share of those that are, and
-# how many patches are made of what the voice encoder hears once, which takes it as long as ten.
+# Of other voices: how much faster or slower they are, the share of those that are, and how
+# many patches are made of what the voice encoder hears once, which takes it as long as ten.
 _SPEED = 0.75, 1.33
-_PERTURBED_SHARE = 0.7
+_CHANGED_SHARE = 0.7
 _PATCHES_A_STRETCH = 4
 
 
@@ -130,10 +130,11 @@ class PatchComposer:
         return mfcc(self._record(voice, rng), self._settings), origin
 
     def compose_perturbed(self, n: int, rng: np.random.Generator) -> VoiceSet:
-        """Compose patches of voices that are nobody's, with what the voice encoder makes of them.
+        """Compose patches of other voices, with what the voice encoder makes of them.
 
         Played faster or slower, a voice becomes another's: its pitch and formants move [1]_. Few
-        characters so become many voices, from which a network learns what voices differ in.
+        characters so become many voices, from which a network learns what voices differ in. Three
+        of ten are the characters', as they are.
 
         Parameters
         ----------
@@ -163,7 +164,7 @@ class PatchComposer:
 
     def _stretch(self, rng: np.random.Generator) -> _Float:
         """Take as much of a voice as the voice encoder hears at a time, faster or slower."""
-        speed = between(rng, *_SPEED) if rng.random() < _PERTURBED_SHARE else 1.0
+        speed = between(rng, *_SPEED) if rng.random() < _CHANGED_SHARE else 1.0
         own = self._clips[int(rng.integers(len(self._clips)))]
         length = round(WINDOW_S * self._rate)
         needed = round(length * speed) + 1
@@ -174,6 +175,7 @@ class PatchComposer:
             clips.append(own[at % len(own)][1])
             n += len(clips[-1])
         begin = int(rng.integers(n - needed + 1))
+        # Not all put together: a clip may be of an hour.
         parts = []
         for clip in clips:
             parts.append(clip[begin : begin + needed])

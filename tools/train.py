@@ -86,7 +86,7 @@ def train(
     beds : callable, optional
         Makes backgrounds to lay under patches; they are made when there is something to train.
     voices : VoiceSet, optional
-        Voices that are nobody's, from which the network also learns what voices differ in.
+        Other voices, from which the network also learns what voices differ in.
     start : sequence of ndarray, optional
         Weights of a network of the same form to start from; those of the last layer are taken only
         if it has as many classes.
@@ -295,16 +295,16 @@ class _Run:
         self, card: TrainingCard, tell: Callable[[TrainingCard, float], None]
     ) -> TrainingCard:
         """Train for an epoch, keep its state, and tell what the training is now."""
-        loss, recipe = 0.0, self._recipe
+        sums, recipe = np.zeros(2), self._recipe
         for step, batch in enumerate(self._batches.epoch(len(card.epochs))):
-            loss += float(self._step(batch))
+            sums += np.asarray(self._step(batch))
             tell(card, (step + 1) / self._steps)
-        if not np.isfinite(loss):
+        if not np.isfinite(sums).all():
             raise TrainingError(
                 f"{self._folder}: the loss of epoch {len(card.epochs) + 1} is no number; what was "
                 "trained before is kept; train with another seed"
             )
-        done = Epoch(loss / self._steps, *self._validate())
+        done = Epoch(float(sums[0]) / self._steps, *self._validate())
         card = msgspec.structs.replace(card, epochs=(*card.epochs, done))
         if recipe.schedule == "plateau":
             self._lower_the_rate(card.epochs)
@@ -317,6 +317,7 @@ class _Run:
         return card
 
     def _make_step(self, keras: Any, tf: Any) -> Callable[[Batch], Any]:
+        """Make what learns from a batch; it gives the loss of the names, and that of all."""
         model, optimizer, recipe = self._listening, self._optimizer, self._recipe
         crossentropy = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
@@ -346,7 +347,7 @@ class _Run:
                 if average.dtype.startswith("float"):
                     value += keep * (average - value)
                 average.assign(value)
-            return loss
+            return tf.stack([loss, whole])
 
         def run(batch: Batch) -> Any:
             # Nearer in the first steps: an average of mostly untrained weights is none.

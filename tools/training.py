@@ -78,7 +78,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     taught : float, 0 to 1
         Share of the target that the teachers' mean posterior is, where there are teachers [4]_.
     perturbed : float >= 0
-        Weight of what is learnt of voices that are nobody's, where the data set has some: to give
+        Weight of what is learnt of other voices, where the data set has some: to give
         what `.voice_encoder` makes of them, from their patches alone. 0 leaves them out.
 
     References
@@ -170,7 +170,7 @@ class TrainingCard(msgspec.Struct, frozen=True, kw_only=True):
     teachers : tuple of str
         Digests of the weights of those it learns from.
     voices : str
-        Digest of the voices that are nobody's; empty where there are none.
+        Digest of the other voices; empty where there are none.
     epochs : tuple of Epoch
         Those done.
     finished : bool

@@ -347,9 +347,9 @@ def build(
 
     Patches are composed of the clips, over music, noise and effects (synthesized ones, besides
     those of --background and of RECORDING/background), in rooms, behind channels, at any level.
-    Besides, clips are played faster or slower, as voices that are nobody's: from what a network
-    that knows thousands of people (Resemblyzer's) makes of them, training learns what voices
-    differ in. Stopped and started again, it goes on where it was.
+    Besides, clips are played faster or slower, which makes other voices of them: from what a
+    network that knows thousands of people (Resemblyzer's) hears in those, training learns what
+    voices differ in. Stopped and started again, it goes on where it was.
     """
     if (clips is None) == (from_devil_ear is None):
         raise KikiwakeError(
@@ -686,8 +686,8 @@ def describe_dataset(data: Dataset) -> Iterator[str]:
         f"{total['train']} patches to train on, {total['validation']} to validate on, of "
         f"{len(card.characters)} characters by {len({who.actor for who in card.characters})} actors"
     )
-    if nobodys := sum(card.voice_shards):
-        yield f"and {nobodys} of voices that are nobody's, to learn from what voices differ in"
+    if others := sum(card.voice_shards):
+        yield f"and {others} of other voices, to learn from what voices differ in"
     most, least = seconds["train"].max(), seconds["train"].min()
     if least == 0:
         yield "a character without anything to train on will never be named"

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -228,6 +229,18 @@ def test_other_clips_begin_anew(clips, tmp_path):
         build(clips, to, RECIPE)
 
 
+def test_a_data_set_of_an_earlier_version_says_what_it_lacks(clips, tmp_path):
+    to = tmp_path / "patches"
+    build(clips, to, RECIPE)
+    assert not any("earlier version" in warning for warning in build(clips, to, RECIPE)[1])
+    card = msgspec.json.decode((to / "patches.json").read_bytes())
+    del card["voice_shards"]
+    (to / "patches.json").write_bytes(msgspec.json.encode(card))
+    warnings = build(clips, to, RECIPE)[1]
+    assert any("earlier version" in warning and f"remove {to}" in warning for warning in warnings)
+    assert Dataset(to).voices() is None
+
+
 def test_what_is_no_data_set_is_left_alone(clips, tmp_path):
     to = tmp_path / "mine"
     (to / "portraits").mkdir(parents=True)
@@ -239,7 +252,16 @@ def test_what_is_no_data_set_is_left_alone(clips, tmp_path):
     assert (to / ".episode7.flac.part").exists()
 
 
-def test_a_damaged_shard_is_made_again(clips, tmp_path):
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-50]),
+        lambda path: np.save(path, np.float16(1)),
+        lambda path: np.save(path, np.load(path)[:, :9]),
+    ],
+    ids=["cut", "a number", "narrow"],
+)
+def test_a_damaged_shard_is_made_again(clips, tmp_path, damaged):
     to = tmp_path / "patches"
     build(clips, to, RECIPE)
     whole = (to / "mfcc-0000.npy").read_bytes()
@@ -249,7 +271,7 @@ def test_a_damaged_shard_is_made_again(clips, tmp_path):
     (to / "begun").write_text(made_of)
     (to / "mfcc-0000.npy").write_bytes(whole[:-50])
     vectors = (to / "voice-vector-0000.npy").read_bytes()
-    (to / "voice-vector-0000.npy").write_bytes(vectors[:-50])
+    damaged(to / "voice-vector-0000.npy")
     build(clips, to, RECIPE)
     assert (to / "mfcc-0000.npy").read_bytes() == whole
     assert (to / "voice-vector-0000.npy").read_bytes() == vectors

@@ -69,7 +69,7 @@ def test_the_seed_decides():
     assert not np.array_equal(first.mfcc, other.mfcc)
 
 
-def test_voices_that_are_nobodys():
+def test_voices_that_are_others():
     """Four patches of each stretch; the vectors are of many voices, though there are three."""
     composer = PatchComposer(make_clips(), make_background(), SETTINGS)
     made = composer.compose_perturbed(42, np.random.default_rng(1))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from threadpoolctl import ThreadpoolController
 
 from kikiwake.tools.likeness import clip_vector, unit_vectors
 from kikiwake.tools.voice_encoder import LENGTH, voice_encoder
@@ -39,6 +40,11 @@ def test_alone_as_in_company(sounds):
     together = voice_encoder().listen(parts, RATE)
     for part, found in zip(parts, together, strict=True):
         np.testing.assert_allclose(voice_encoder().listen([part], RATE)[0], found, atol=1e-5)
+
+
+def test_one_thread_can_be_asked_for():
+    """Versions of threadpoolctl before 3.5 do not know NumPy's BLAS, and say nothing."""
+    assert "blas" in [its["user_api"] for its in ThreadpoolController().info()]
 
 
 def test_what_is_short_is_heard_over_and_over(sounds):
