@@ -150,5 +150,10 @@ def _for_tanh(weights: _Float) -> _Float:
 
 @functools.cache
 def voice_encoder() -> VoiceEncoder:
-    """Load the encoder; once."""
+    """Load the encoder; once.
+
+    Not while another thread may be loading a library, as PortAudio is: to find NumPy's BLAS,
+    threadpoolctl walks over the libraries and opens them under a lock of the linker's, and each
+    thread then waits for the other.
+    """
     return VoiceEncoder()
