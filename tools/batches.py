@@ -27,8 +27,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     x : ndarray of float32, shape (named + voiced, n_coefficients, n_frames, 1)
-        Patches as the network sees them: those whose names are learnt, then those of voices that
-        are nobody's.
+        Patches as the network sees them: those whose names are learnt, then those of other voices.
     target : ndarray of float32, shape (named, n_classes)
     vector : ndarray of float32, shape (voiced, length)
         Of length 1: in what direction from the mean of all the voice encoder puts the voice.

@@ -77,9 +77,10 @@ class PatchSet:
 
 @dataclass(frozen=True)
 class VoiceSet:
-    """Patches of other voices than the characters', with what a voice encoder makes of each.
+    """Patches of other voices, with what a voice encoder makes of each.
 
-    Nobody has them: they are the clips, most of them played faster or slower.
+    They are the clips, most of them played faster or slower, which makes other voices of them, and
+    some as they are.
 
     Attributes
     ----------

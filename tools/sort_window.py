@@ -66,7 +66,6 @@ from .cast_files import PICTURES, read_picture
 from .sort import BACKGROUND, Label, Offer, Session, SortError, check_label
 from .split import SplitError, read_clips
 from .view import clock
-from .voice_encoder import voice_encoder
 
 _Float = NDArray[np.float32]
 _Index = QModelIndex | QPersistentModelIndex
@@ -454,7 +453,6 @@ class SortWindow(QWidget):
         self._playing: int | None = None  # clip
         self._heard_s = HEARD_S  # of it
         self._asking: _CharacterDialog | None = None
-        voice_encoder()  # before there are threads: see there
         self._speaker = Speaker() if speaker is None else speaker
         self._speaker.failed.connect(self._tell)
         self._reader = _Reader(session)

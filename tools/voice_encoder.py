@@ -23,12 +23,12 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from ..features.mfcc import least_samples, melspectrogram
 from ..features.settings import FeatureSettings
+from .clips import resample
 
 _Float = NDArray[np.float32]
 
@@ -56,6 +56,10 @@ _HOP = round(HOP_S * _FRAMES_A_S)
 _LEVEL = 10 ** (-30 / 20)
 _LAYERS = 3
 _BATCH = 64
+# The matrices are small: more threads than one wait for each other, and where another program
+# computes they wait long. Found here, before there are threads: threadpoolctl opens libraries under
+# a lock of the linker's, and waits for ever for a thread that is loading one, such as PortAudio.
+_THREADS = ThreadpoolController()
 
 
 class VoiceEncoder:
@@ -70,9 +74,6 @@ class VoiceEncoder:
             for n in range(_LAYERS)
         ]
         self._last = weights["projection"], weights["projection_bias"]
-        # The matrices are small: more threads than one wait for each other, and where another
-        # program computes they wait long.
-        self._threads = ThreadpoolController()
 
     def listen(self, sounds: Sequence[_Float], sample_rate: int) -> list[_Float]:
         """Make vectors of sounds, one for each 0.8 s.
@@ -92,7 +93,7 @@ class VoiceEncoder:
         windows = [_windows(y, sample_rate) for y in sounds]
         counts = np.cumsum([len(some) for some in windows])
         joined = np.concatenate(windows)
-        with self._threads.limit(limits=1, user_api="blas"):
+        with _THREADS.limit(limits=1, user_api="blas"):
             vectors = [
                 self._encode(joined[at : at + _BATCH].swapaxes(0, 1))
                 for at in range(0, len(joined), _BATCH)
@@ -128,7 +129,7 @@ class VoiceEncoder:
 
 def _windows(y: _Float, sample_rate: int) -> _Float:
     """Mel spectra of the windows of a sound, shape (windows, frames, bands)."""
-    y = soxr.resample(y, sample_rate, _MEL.sample_rate)
+    y = resample(y, sample_rate, _MEL.sample_rate)
     y = np.pad(y, (0, max(0, least_samples(_MEL) - len(y))))
     level = max(float(np.sqrt(np.mean(np.square(y, dtype=np.float64)))), 1e-9)
     mel = melspectrogram(y * np.float32(max(1.0, _LEVEL / level)), _MEL).T
@@ -150,10 +151,5 @@ def _for_tanh(weights: _Float) -> _Float:
 
 @functools.cache
 def voice_encoder() -> VoiceEncoder:
-    """Load the encoder; once.
-
-    Not while another thread may be loading a library, as PortAudio is: to find NumPy's BLAS,
-    threadpoolctl walks over the libraries and opens them under a lock of the linker's, and each
-    thread then waits for the other.
-    """
+    """Load the encoder; once."""
     return VoiceEncoder()

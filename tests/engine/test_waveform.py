@@ -78,7 +78,8 @@ def test_taking_sound_allocates_nothing_that_stays():
     now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert now - before < 500
-    assert peak - before < 4000
+    # NumPy's own, for the while: a kilobyte more in 2.0.
+    assert peak - before < (3000 if np.__version__.startswith("2.0.") else 2000)
 
 
 def test_another_thread_may_look_at_any_time():
